@@ -40,6 +40,7 @@ TRIES = 16
 F = TypeVar("F", bound=Searchable)
 Decisions: TypeAlias = "Mapping[str, Scalar]"
 Refused: TypeAlias = "Counter[str] | None"
+Items: TypeAlias = "tuple[Any, ...]"
 Move: TypeAlias = Literal["insert", "remove", "duplicate", "swap"]
 
 
@@ -111,16 +112,14 @@ def rearrange(space: Space[F], parent: F, rng: random.Random, refused: Refused =
     parent, leaves = _moved_inside(space, parent, rng, refused)
     made = dict(parent.decisions())
     moves = [
-        (path, length, move)
-        for path, length in _tuples(parent, "")
-        for move in _possible_moves(length, leaves[f"{path}/length"])
+        (path, items, move) for path, items in _tuples(parent, "") for move in _possible_moves(items, leaves[f"{path}/length"])
     ]
     if not moves:
         return parent
 
     def rearranged() -> F:
-        path, length, move = rng.choice(moves)
-        return space.draw(_keeping(_renumbered(made, path, _order(move, length, rng)), rng))
+        path, items, move = rng.choice(moves)
+        return space.draw(_keeping(_renumbered(made, path, _order(move, items, rng)), rng))
 
     return _feasible(rearranged, refused)
 
@@ -180,43 +179,47 @@ def _moved_inside(space: Space[F], member: F, rng: random.Random, refused: Refus
     return inside, {path: leaves[path] for path, _ in inside.decisions()}
 
 
-def _tuples(member: Searchable, path: str) -> Iterator[tuple[str, int]]:
-    """Yield the path and length of every tuple in a member, outer ones first."""
+def _tuples(member: Searchable, path: str) -> Iterator[tuple[str, Items]]:
+    """Yield the path and items of every tuple in a member, outer ones first."""
     prefix = f"{path}/" if path else ""
     for name, domain in member.domains.items():
         yield from _tuples_of(domain, getattr(member, name), prefix + name)
 
 
-def _tuples_of(domain: Domain, value: Any, path: str) -> Iterator[tuple[str, int]]:
+def _tuples_of(domain: Domain, value: Any, path: str) -> Iterator[tuple[str, Items]]:
     if isinstance(domain, Sequence):
-        yield path, len(value)
+        yield path, value
         for i, item in enumerate(value):
             yield from _tuples_of(domain.item, item, f"{path}/{i}")
     elif isinstance(domain, Variant):
         yield from _tuples(value, domain.inner(path, type(value).__name__))
 
 
-def _possible_moves(length: int, lengths: Leaf) -> list[Move]:
-    moves: list[Move] = ["insert"] if length + 1 in lengths else []
-    if moves and length:
-        moves.append("duplicate")
-    if length - 1 in lengths:
+def _possible_moves(items: Items, lengths: Leaf) -> list[Move]:
+    moves: list[Move] = []
+    if len(items) + 1 in lengths:
+        moves += ["insert", "duplicate"] if items else ["insert"]
+    if len(items) - 1 in lengths:
         moves.append("remove")
-    if length > 1:
+    if _unequal_pairs(items):
         moves.append("swap")
     return moves
 
 
-def _order(move: Move, length: int, rng: random.Random) -> list[int | None]:
+def _unequal_pairs(items: Items) -> list[tuple[int, int]]:
+    return [(i, j) for j in range(len(items)) for i in range(j) if items[i] != items[j]]
+
+
+def _order(move: Move, items: Items, rng: random.Random) -> list[int | None]:
     """Return the old position of each item after a move; None is a new item."""
-    order: list[int | None] = list(range(length))
+    order: list[int | None] = list(range(len(items)))
     if move == "insert":
-        order.insert(rng.randint(0, length), None)
+        order.insert(rng.randint(0, len(items)), None)
     elif move == "swap":
-        i, j = rng.sample(range(length), 2)
+        i, j = rng.choice(_unequal_pairs(items))
         order[i], order[j] = j, i
     else:
-        i = rng.randrange(length)
+        i = rng.randrange(len(items))
         order[i : i + 1] = [i, i] if move == "duplicate" else []
     return order
 
@@ -254,11 +257,12 @@ def _crossed(domain: Domain, pair: tuple[Any, Any], path: str, rng: random.Rando
         yield from domain.walk(base, path)
 
 
-def _aligned(base: tuple[Any, ...], other: tuple[Any, ...]) -> list[Any]:
+def _aligned(base: Items, other: Items) -> list[Any]:
     """Return for each item of `base` its counterpart in `other`, or the item itself where it has none."""
     counterparts = list(base)
-    kinds = [[type(item).__name__ for item in items] for items in (base, other)]
-    for _, start, stop, other_start, other_stop in difflib.SequenceMatcher(None, *kinds, autojunk=False).get_opcodes():
+    kinds, other_kinds = ([type(item).__name__ for item in items] for items in (base, other))
+    matcher = difflib.SequenceMatcher(None, kinds, other_kinds, autojunk=False)
+    for _, start, stop, other_start, other_stop in matcher.get_opcodes():
         width = min(stop - start, other_stop - other_start)
         counterparts[start : start + width] = other[other_start : other_start + width]
     return counterparts
