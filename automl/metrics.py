@@ -4,6 +4,8 @@ A score is taken after every epoch of every trial, so each metric is a few lines
 the tests hold both equal. An undefined score is NaN, never an exception or a warning: whether it fails a trial is for the caller
 to say.
 
+Weights are given as `(draws, rows)`: a bootstrap over the rows is a matter of weights, and scores all its draws at once.
+
 One deviation from scikit-learn: averages over classes (`roc_auc`, `average_precision`) run over the classes that occur in the
 rows. A class with a single row always goes to the fit rows, and would otherwise make every score of its task undefined.
 """
@@ -23,7 +25,8 @@ from automl.errors import OptionError, nearest
 TaskKind: TypeAlias = Literal["binary", "multiclass", "regression"]
 Needs: TypeAlias = Literal["probabilities", "labels", "values"]
 Array: TypeAlias = NDArray[Any]
-Measure: TypeAlias = Callable[[Array, Array, Array], float]
+Floats: TypeAlias = NDArray[np.float64]
+Measure: TypeAlias = Callable[[Array, Array, Floats], Floats]
 
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 CLASSES: tuple[TaskKind, ...] = ("binary", "multiclass")
@@ -55,15 +58,21 @@ class Metric:
             ValueError: the shapes don't fit each other.
 
         """
+        weights = np.ones(len(target)) if weight is None else weight
+        return float(self.scores(target, prediction, weights.reshape(1, -1))[0])
+
+    def scores(self, target: Array, prediction: Array, weights: Array) -> Floats:
+        """Return `score` under each row of `weights`, `(draws, rows)`, as float64 `(draws,)`."""
         dimensions = 1 if self.needs == "values" else 2
-        if prediction.ndim != dimensions or len(prediction) != len(target):
-            raise ValueError(f"{self.name}: {len(target)} rows can't be scored by predictions of shape {prediction.shape}")
-        weights = np.ones(len(target)) if weight is None else np.asarray(weight, dtype=np.float64)
-        if not weights.sum() > 0 or not np.isfinite(prediction).all():
-            return math.nan
+        fits = prediction.ndim == dimensions and weights.ndim == 2
+        if not (fits and len(prediction) == len(target) == weights.shape[1]):
+            shapes = f"predictions {prediction.shape} under weights {weights.shape}"
+            raise ValueError(f"{self.name}: {len(target)} rows can't be scored by {shapes}")
+        if not len(target) or not np.isfinite(prediction).all():
+            return np.full(len(weights), math.nan)
         with np.errstate(all="ignore"):
-            score = float(self._measure(target, prediction, weights))
-        return score if math.isfinite(score) else math.nan
+            scores = self._measure(target, prediction, weights.astype(np.float64, copy=False))
+        return np.where(np.isfinite(scores), scores, math.nan)
 
     def loss(self, score: float) -> float:
         """Return the score in the sign in which lower is better."""
@@ -85,102 +94,121 @@ def default_metric(kind: TaskKind) -> Metric:
     return METRICS[names[kind]]
 
 
+# Below: target `(rows,)`, prediction `(rows, classes)` or `(rows,)`, weights `(draws, rows)` -> scores `(draws,)`.
 # ----------------------------------------------------------------------------------------------------------------- labels
 
 
-def _accuracy(target: Array, prediction: Array, weight: Array) -> float:
-    return float(np.average(prediction.argmax(1) == target, weights=weight))
+def _ratio(above: Array, below: Array) -> Floats:
+    return np.asarray(above / below, dtype=np.float64)
 
 
-def _confusion(target: Array, prediction: Array, weight: Array) -> Array:
-    """Return the weight of each (true, predicted) pair, `(classes, classes)`."""
+def _mean(values: Array, weights: Floats) -> Floats:
+    return _ratio(weights @ values.astype(np.float64), weights.sum(1))
+
+
+def _mean_defined(scores: Floats) -> Floats:
+    """Return the means `(draws,)` of the scores `(draws, classes)` that are defined."""
+    defined = np.isfinite(scores)
+    return _ratio(np.where(defined, scores, 0.0).sum(1), defined.sum(1))
+
+
+def _accuracy(target: Array, prediction: Array, weights: Floats) -> Floats:
+    return _mean(prediction.argmax(1) == target, weights)
+
+
+def _per_class(codes: Array, weights: Floats, width: int) -> Floats:
+    """Return the weight of each code, `(draws, width)`; codes that are `width` are left out."""
+    if len(weights) == 1:
+        return np.bincount(codes, weights[0], minlength=width)[None, :width].astype(np.float64)
+    return np.stack([weights[:, codes == code].sum(1) for code in range(width)], axis=1)
+
+
+def _balanced_accuracy(target: Array, prediction: Array, weights: Floats) -> Floats:
     width = prediction.shape[1]
-    pairs = target.astype(np.int64) * width + prediction.argmax(1)
-    return np.bincount(pairs, weights=weight, minlength=width * width).reshape(width, width)
+    hits = _per_class(np.where(prediction.argmax(1) == target, target, width), weights, width)
+    return _mean_defined(hits / _per_class(target, weights, width))
 
 
-def _balanced_accuracy(target: Array, prediction: Array, weight: Array) -> float:
-    confusion = _confusion(target, prediction, weight)
-    rows = confusion.sum(1)
-    return float(np.mean(np.diag(confusion)[rows > 0] / rows[rows > 0]))
-
-
-def _f1(target: Array, prediction: Array, weight: Array) -> float:
+def _f1(target: Array, prediction: Array, weights: Floats) -> Floats:
     """F1 of class 1 where there are two, else the mean over all classes that are true or predicted somewhere."""
-    confusion = _confusion(target, prediction, weight)
-    sums = confusion.sum(0) + confusion.sum(1)
-    each = np.divide(2 * np.diag(confusion), sums, out=np.zeros(len(sums)), where=sums > 0)
-    return float(each[1]) if len(each) == len(CLASSES) else float(each[sums > 0].mean())
+    width = prediction.shape[1]
+    guess = prediction.argmax(1)
+    hits = _per_class(np.where(guess == target, target, width), weights, width)
+    each = 2 * hits / (_per_class(target, weights, width) + _per_class(guess, weights, width))
+    return np.nan_to_num(each[:, 1]) if width == len(CLASSES) else _mean_defined(each)
 
 
 # ---------------------------------------------------------------------------------------------------------- probabilities
 
 
-def _log_loss(target: Array, prediction: Array, weight: Array) -> float:
+def _log_loss(target: Array, prediction: Array, weights: Floats) -> Floats:
     # The smallest probability follows the type: a float32 softmax says 0 where float64 would say 1e-46.
     smallest = np.finfo(prediction.dtype).eps
     chosen = prediction[np.arange(len(target)), target] / prediction.sum(1)
-    return float(np.average(-np.log(np.clip(chosen.astype(np.float64), smallest, 1 - smallest)), weights=weight))
+    return _mean(-np.log(np.clip(chosen.astype(np.float64), smallest, 1 - smallest)), weights)
 
 
-def _steps(positive: Array, score: Array, weight: Array) -> tuple[Array, Array]:
-    """Return the weight of positives and of negatives at each different score, from the highest score down."""
+def _steps(positive: Array, score: Array, weights: Floats) -> tuple[Floats, Floats]:
+    """Return the weight of positives and of negatives at each different score, `(draws, scores)`, from the highest down."""
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     starts = np.flatnonzero(np.concatenate(([True], ranked[1:] != ranked[:-1])))
-    inside = weight[order] * positive[order]
-    return np.add.reduceat(inside, starts), np.add.reduceat(weight[order] - inside, starts)
+    everyone = weights[:, order]
+    inside = everyone * positive[order]
+    if len(starts) == len(score):
+        return inside, everyone - inside
+    return np.add.reduceat(inside, starts, axis=1), np.add.reduceat(everyone - inside, starts, axis=1)
 
 
-def _roc_area(positive: Array, score: Array, weight: Array) -> float:
+def _roc_area(positive: Array, score: Array, weights: Floats) -> Floats:
     """Return the chance that a positive scores above a negative, ties counting half."""
-    hits, misses = _steps(positive, score, weight)
-    below = misses.sum() - np.cumsum(misses) + misses / 2
-    return float(hits @ below / (hits.sum() * misses.sum()))
+    hits, misses = _steps(positive, score, weights)
+    total = misses.sum(1, keepdims=True)
+    below = total - np.cumsum(misses, axis=1) + misses / 2
+    return _ratio(np.einsum("ds,ds->d", hits, below), hits.sum(1) * total[:, 0])
 
 
-def _precision(positive: Array, score: Array, weight: Array) -> float:
+def _precision(positive: Array, score: Array, weights: Floats) -> Floats:
     """Return the mean precision over the steps of recall, without interpolation."""
-    hits, misses = _steps(positive, score, weight)
-    found = np.cumsum(hits)
-    taken = found + np.cumsum(misses)
-    return float(hits @ np.divide(found, taken, out=np.zeros(len(taken)), where=taken > 0) / found[-1])
+    hits, misses = _steps(positive, score, weights)
+    found = np.cumsum(hits, axis=1)
+    taken = found + np.cumsum(misses, axis=1)
+    precision = np.divide(found, taken, out=np.zeros_like(taken), where=taken > 0)
+    return _ratio(np.einsum("ds,ds->d", hits, precision), found[:, -1])
 
 
-def _one_against_rest(measure: Measure, needs_negatives: bool) -> Measure:
+def _one_against_rest(measure: Measure) -> Measure:
     """Return a metric for any number of classes: class 1 where there are two, else the mean over the classes present."""
 
-    def score(target: Array, prediction: Array, weight: Array) -> float:
+    def measured(target: Array, prediction: Array, weights: Floats) -> Floats:
         width = prediction.shape[1]
-        present = np.bincount(target, weights=weight, minlength=width)
-        columns = [1] if width == len(CLASSES) else list(range(width))
-        usable = [c for c in columns if present[c] > 0 and not (needs_negatives and present[c] == present.sum())]
-        areas = [measure(target == c, prediction[:, c], weight) for c in usable]
-        return sum(areas) / len(areas) if areas else math.nan
+        columns = [1] if width == len(CLASSES) else np.unique(target).tolist()
+        return _mean_defined(np.stack([measure(target == c, prediction[:, c], weights) for c in columns], axis=1))
 
-    return score
+    return measured
 
 
 # ----------------------------------------------------------------------------------------------------------------- values
 
 
-def _mse(target: Array, prediction: Array, weight: Array) -> float:
-    return float(np.average((target - prediction.astype(np.float64)) ** 2, weights=weight))
+def _mse(target: Array, prediction: Array, weights: Floats) -> Floats:
+    return _mean((target - prediction.astype(np.float64)) ** 2, weights)
 
 
-def _rmse(target: Array, prediction: Array, weight: Array) -> float:
-    return math.sqrt(_mse(target, prediction, weight))
+def _rmse(target: Array, prediction: Array, weights: Floats) -> Floats:
+    return np.sqrt(_mse(target, prediction, weights))
 
 
-def _mae(target: Array, prediction: Array, weight: Array) -> float:
-    return float(np.average(np.abs(target - prediction.astype(np.float64)), weights=weight))
+def _mae(target: Array, prediction: Array, weights: Floats) -> Floats:
+    return _mean(np.abs(target - prediction.astype(np.float64)), weights)
 
 
-def _r2(target: Array, prediction: Array, weight: Array) -> float:
+def _r2(target: Array, prediction: Array, weights: Floats) -> Floats:
     """Return the share of variance explained; undefined for a constant target (scikit-learn says 0 or 1)."""
-    mean = np.average(target, weights=weight)
-    error = np.average((target - prediction.astype(np.float64)) ** 2, weights=weight)
-    return float(1 - error / np.average((target - mean) ** 2, weights=weight))
+    centred = target - _mean(target, weights)[:, None]
+    variance = (weights * centred**2).sum(1) / weights.sum(1)
+    rounding = np.finfo(np.float64).eps * np.abs(target).max()  # a constant may differ by this from its own mean
+    return 1 - _mse(target, prediction, weights) / np.where(variance > (4 * rounding) ** 2, variance, 0.0)
 
 
 METRICS: dict[str, Metric] = {
@@ -189,8 +217,8 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy", True, CLASSES, "labels", _accuracy),
         Metric("balanced_accuracy", True, CLASSES, "labels", _balanced_accuracy),
         Metric("f1", True, CLASSES, "labels", _f1),
-        Metric("roc_auc", True, CLASSES, "probabilities", _one_against_rest(_roc_area, needs_negatives=True)),
-        Metric("average_precision", True, CLASSES, "probabilities", _one_against_rest(_precision, needs_negatives=False)),
+        Metric("roc_auc", True, CLASSES, "probabilities", _one_against_rest(_roc_area)),
+        Metric("average_precision", True, CLASSES, "probabilities", _one_against_rest(_precision)),
         Metric("log_loss", False, CLASSES, "probabilities", _log_loss),
         Metric("rmse", False, VALUES, "values", _rmse),
         Metric("mae", False, VALUES, "values", _mae),
