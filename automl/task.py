@@ -1,0 +1,193 @@
+"""What is to be learnt: rows as arrays, the roles that they play, and the specs that networks are built from.
+
+A task is made once, saved once, and read by every process of a search from the same memory-mapped files. Nothing in it is
+pickled: arrays are .npy files, all else is JSON. It holds the user's own validation and test rows behind the rows of the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl.data.columns import Columns
+from automl.errors import ModelError, RunError
+from automl.metrics import TaskKind
+from search_spaces.spec import Inputs, Outputs, inputs_from_dict, outputs_from_dict, spec_to_dict
+
+Array: TypeAlias = NDArray[Any]
+Rows: TypeAlias = NDArray[np.int64]
+
+_FORMAT = 1
+_FIELDS = ("numeric", "categorical", "target", "loss_weight", "score_weight", "report")
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One division of the rows: `fit` makes gradients, `choose` stops and selects. Both are sorted, and no row is in both.
+
+    inputs, outputs: the specs, with statistics of the fit rows only.
+    """
+
+    fit: Rows
+    choose: Rows
+    inputs: Inputs
+    outputs: Outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A learning task; with several folds `columns` knows the values of all rows but `report`, while a fold's specs know its own.
+
+    metric: the name of what is maximised or minimised. losses: the names of the losses that fit this kind of task.
+    numeric: float32 (rows, p), NaN for missing. categorical: int32 (rows, q). target: codes into `classes`, int64 (rows,), or
+    values, float64 (rows,). loss_weight, score_weight: float32 (rows,) or None; only the first holds class weights.
+    report: rows that nothing but the final report may see; empty for small data. classes: the labels, as the user wrote them.
+    reasons: what was detected, one line each. notices: what the user should know. fingerprint: sha256 of all that training sees.
+    """
+
+    kind: TaskKind
+    metric: str
+    losses: tuple[str, ...]
+    numeric: Array
+    categorical: Array
+    target: Array
+    loss_weight: Array | None
+    score_weight: Array | None
+    folds: tuple[Fold, ...]
+    report: Rows
+    columns: Columns
+    classes: tuple[str | int | float | bool, ...]
+    target_name: str
+    notices: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.fingerprint:
+            object.__setattr__(self, "fingerprint", _fingerprint(self))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the task into `folder`, whole or not at all; an earlier task there is replaced."""
+        final = Path(folder)
+        partial, old = (final.with_name(f"{final.name}.{state}") for state in ("partial", "old"))
+        for leftover in (partial, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, array in _arrays(self):
+            np.save(partial / f"{name}.npy", array, allow_pickle=False)
+        header = {**_header(self), "notices": self.notices, "reasons": self.reasons, "fingerprint": self.fingerprint}
+        (partial / "task.json").write_text(json.dumps(header, allow_nan=False, indent=1), encoding="utf-8")
+        if final.exists():
+            final.rename(old)
+        partial.rename(final)
+        shutil.rmtree(old, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Task:
+        """Return the task in `folder`, its arrays memory-mapped and read-only. Raises `RunError` where it is incomplete."""
+        path = Path(folder)
+        try:
+            return _read(path)
+        except FileNotFoundError as error:
+            raise RunError(f"{path} must hold a saved task, but {Path(str(error.filename)).name} is missing") from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError, ModelError) as error:
+            raise RunError(f"{path} must hold a saved task, but it can't be read: {error}") from error
+
+    def describe(self) -> list[str]:
+        """Return what the task is, one line each: target, rows, columns, notices."""
+        return [self._target_line(), self._rows_line(), *self.reasons, *self.notices]
+
+    def _target_line(self) -> str:
+        what = f"{self.kind} task, target {self.target_name!r}, metric {self.metric}"
+        if not self.classes:
+            return what
+        counts = np.bincount(self.target, minlength=len(self.classes))
+        most = np.argsort(-counts, kind="stable")[:5]
+        shares = ", ".join(f"{self.classes[code]!r} {counts[code] / counts.sum():.1%}" for code in most)
+        return f"{what}, {len(self.classes)} classes: {shares}{', ...' if len(self.classes) > len(most) else ''}"
+
+    def _rows_line(self) -> str:
+        first, features = self.folds[0], f"{self.numeric.shape[1]} numeric and {self.categorical.shape[1]} categorical features"
+        if len(self.folds) > 1:
+            seen = len(self.target) - len(self.report)
+            rows = f"{len(self.folds)} folds over {seen} rows choose, {len(self.report) or 'no'} rows report"
+        else:
+            rows = f"{len(first.fit)} rows fit, {len(first.choose)} choose, {len(self.report) or 'none'} report"
+        return f"{features}; {rows}"
+
+
+def _arrays(task: Task) -> Iterator[tuple[str, Array]]:
+    for name in _FIELDS:
+        array = getattr(task, name)
+        if array is not None:
+            yield name, array
+    for number, fold in enumerate(task.folds):
+        yield f"fit-{number}", fold.fit
+        yield f"choose-{number}", fold.choose
+
+
+def _header(task: Task) -> dict[str, Any]:
+    """Return all that training sees of a task beside the contents of its arrays, as JSON data."""
+    return {
+        "format": _FORMAT,
+        "kind": task.kind,
+        "metric": task.metric,
+        "losses": list(task.losses),
+        "target": task.target_name,
+        "classes": list(task.classes),
+        "columns": task.columns.to_dict(),
+        "folds": [{"inputs": spec_to_dict(fold.inputs), "outputs": spec_to_dict(fold.outputs)} for fold in task.folds],
+        "arrays": {name: [array.dtype.str, *array.shape] for name, array in _arrays(task)},
+    }
+
+
+def _fingerprint(task: Task) -> str:
+    digest = hashlib.sha256(json.dumps(_header(task), sort_keys=True, allow_nan=False).encode())
+    for _, array in _arrays(task):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Task:
+    header = json.loads((path / "task.json").read_text(encoding="utf-8"))
+    if header["format"] != _FORMAT:
+        raise ValueError(f"its format is {header['format']!r}, and this version reads {_FORMAT}")
+    arrays = {name: _array(path / f"{name}.npy", dtype, tuple(shape)) for name, (dtype, *shape) in header["arrays"].items()}
+    folds = tuple(
+        Fold(arrays[f"fit-{n}"], arrays[f"choose-{n}"], inputs_from_dict(specs["inputs"]), outputs_from_dict(specs["outputs"]))
+        for n, specs in enumerate(header["folds"])
+    )
+    return Task(
+        kind=header["kind"],
+        metric=header["metric"],
+        losses=tuple(header["losses"]),
+        numeric=arrays["numeric"],
+        categorical=arrays["categorical"],
+        target=arrays["target"],
+        loss_weight=arrays.get("loss_weight"),
+        score_weight=arrays.get("score_weight"),
+        folds=folds,
+        report=arrays["report"],
+        columns=Columns.from_dict(header["columns"]),
+        classes=tuple(header["classes"]),
+        target_name=header["target"],
+        notices=tuple(header["notices"]),
+        reasons=tuple(header["reasons"]),
+        fingerprint=header["fingerprint"],
+    )
+
+
+def _array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
+    """Return an array as a read-only map of its file; files of arrays without elements can't be mapped."""
+    array = np.asarray(np.load(path, mmap_mode="r" if 0 not in shape else None, allow_pickle=False))
+    if array.dtype.str != dtype or array.shape != shape:
+        raise ValueError(f"{path.name} holds {array.dtype.str} {array.shape}, expected {dtype} {shape}")
+    return array
