@@ -1,0 +1,1 @@
+"""Training of one network on one fold: rows on a device, networks, the loop, and checkpoints."""

@@ -1,0 +1,161 @@
+"""What the training loop carries from epoch to epoch: how far it is, the best epoch so far, and the rows that judge it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from automl.metrics import Metric, metric
+from automl.task import Fold, Task
+from automl.training.checkpoint import Progress, Snapshot, Weights
+from automl.training.clock import Clock
+from automl.training.learner import Learner
+from automl.training.networks import predict
+from automl.training.rows import Rows
+from search_spaces.spec import Outputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, device, nn
+
+Ending: TypeAlias = Literal["finished", "stopped", "cut", "diverged", "timeout", "error"]
+
+_REHEARSED = 1024  # rows predicted before training, to learn how long scoring will take
+_SAVED_BYTES = 16  # for each parameter: last and best weights, two moments
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which epochs to train: from `start` to `stop` of `total` (which the schedule follows). deadline: `time.time()` seconds."""
+
+    seed: int
+    start: int
+    stop: int
+    total: int
+    deadline: float | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of a span.
+
+    progress: over all spans; it is scored by its best epoch unless the ending is diverged, timeout or error. snapshot: None where
+    nothing new is worth keeping. predictions: for the choose rows, by the best epoch; None where that lies before this span.
+    curve: (epoch, score) of this span. parameters: their number. predict_ms: milliseconds to predict 1000 rows.
+    """
+
+    ending: Ending
+    reason: str
+    progress: Progress
+    snapshot: Snapshot | None
+    predictions: NDArray[Any] | None
+    curve: tuple[tuple[int, float], ...]
+    parameters: int
+    predict_ms: float
+
+
+def patience(total: int) -> int:
+    """Return after how many epochs without a better score training stops: a falling learning rate often rests, then gains."""
+    return max(5, total // 4)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Scores a network on the choose rows of a fold: `target` and `weight` on the host, the inputs on the device."""
+
+    metric: Metric
+    outputs: Outputs
+    numeric: Tensor
+    categorical: Tensor
+    target: NDArray[Any]
+    weight: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, task: Task, fold: Fold, place: device) -> Exam:
+        """Copy the choose rows of a fold onto a device."""
+        rows = Rows.of(task, fold.choose, fold.outputs, place)
+        weight = None if task.score_weight is None else np.asarray(task.score_weight[fold.choose])
+        target = np.asarray(task.target[fold.choose])
+        return cls(metric(task.metric, task.kind), fold.outputs, rows.numeric, rows.categorical, target, weight)
+
+    def predict(self, network: nn.Module) -> NDArray[Any]:
+        """Return the predictions of a network for the choose rows."""
+        return predict(network, self.numeric, self.categorical, self.outputs)
+
+    def score(self, predictions: NDArray[Any]) -> float:
+        """Return the metric in its own sign; NaN where it is undefined or the predictions aren't finite."""
+        return self.metric.score(self.target, predictions, self.weight)
+
+
+class Course:
+    """A span on its way, and at its end. `earlier` is where an earlier span ended."""
+
+    def __init__(self, learner: Learner, rows: Rows, exam: Exam, span: Span, earlier: Snapshot | None) -> None:
+        self.learner, self.rows, self.exam, self.span = learner, rows, exam, span
+        self.clock = Clock(span.deadline)
+        self.predict_ms = self._rehearse()
+        self.progress = Progress()
+        self._start = 0
+        self._best: Weights = {}
+        self._predictions: NDArray[Any] | None = None
+        if earlier is not None:
+            self.progress, self._best, self._start = earlier.progress, earlier.best, earlier.progress.epoch
+            # After the rehearsal, because what it draws must not count.
+            learner.restore(earlier.last, earlier.training)
+
+    def _rehearse(self) -> float:
+        """Predict a few fit rows, to know how long scoring will take; networks that fail or return the wrong shape fail here."""
+        network, rows = self.learner.network, self.rows
+        predict(network, rows.numeric[:2], rows.categorical[:2], self.exam.outputs)  # the first call is slow
+        began = time.perf_counter()
+        done = predict(network, rows.numeric[:_REHEARSED], rows.categorical[:_REHEARSED], self.exam.outputs)
+        seconds = (time.perf_counter() - began) / len(done)
+        self.clock.reserve(seconds * len(self.exam.target), self.learner.size * _SAVED_BYTES)
+        return 1e6 * seconds
+
+    def examine(self) -> tuple[NDArray[Any], float]:
+        """Return the predictions for the choose rows and their score; NaN where it is undefined or they aren't finite."""
+        began = time.perf_counter()
+        predictions = self.exam.predict(self.learner.network)
+        self.predict_ms = min(self.predict_ms, 1e6 * (time.perf_counter() - began) / len(predictions))
+        score = self.exam.score(predictions)
+        self.clock.reserve(time.perf_counter() - began, self.learner.size * _SAVED_BYTES)
+        return predictions, score
+
+    def advance(self, predictions: NDArray[Any], score: float, seconds: float) -> None:
+        """Count an epoch that was trained and scored in `seconds`; keep its weights if it is the best so far."""
+        progress, loss = self.progress, self.exam.metric.loss
+        epoch, best_epoch, best_score = progress.epoch + 1, progress.best_epoch, progress.best_score
+        if best_score is None or loss(score) < loss(best_score):
+            best_epoch, best_score = epoch, score
+            self._best, self._predictions = self.learner.weights(), predictions
+        stopped = epoch - best_epoch >= patience(self.span.total)
+        self.progress = Progress(epoch, best_epoch, best_score, stopped, seconds, (*progress.curve, (epoch, score)))
+
+    def trained(self, ending: Ending, reason: str) -> Trained:
+        """Return what became of the span; an epoch that was scored stands, also when a later one diverged."""
+        if ending == "diverged" and self.progress.best_epoch:
+            ending, reason = "stopped", f"{reason}; epoch {self.progress.best_epoch} stands"
+            self.progress = replace(self.progress, stopped=True)
+            self.learner.network.load_state_dict(self._best)
+        if ending == "cut" and not self.progress.best_epoch:
+            ending = "timeout"
+        is_new = self.progress.epoch > self._start and ending in {"finished", "stopped", "cut"}
+        return Trained(
+            ending=ending,
+            reason=reason,
+            progress=self.progress,
+            snapshot=self._snapshot() if is_new else None,
+            predictions=self._predictions if is_new else None,
+            curve=tuple(point for point in self.progress.curve if point[0] > self._start),
+            parameters=self.learner.size,
+            predict_ms=self.predict_ms,
+        )
+
+    def _snapshot(self) -> Snapshot:
+        is_best = self.progress.best_epoch == self.progress.epoch
+        last = self._best if is_best else self.learner.weights()
+        return Snapshot(self.progress, last, self._best, self.learner.training_state())

@@ -1,0 +1,95 @@
+"""A network with everything that changes while it learns, so that training can stop at an epoch and go on elsewhere.
+
+Each kind of chance has a generator of its own: weights (used once), batches, dropout, and torch's global one for whatever a
+family draws by itself, such as `nn.Dropout`. All are part of the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from automl.training.checkpoint import Weights
+from automl.training.networks import NetworkFault, build_network, derived_seed
+from search_spaces.configuration import Configuration
+from search_spaces.layers import set_dropout_generator
+from search_spaces.spec import Inputs, Outputs
+
+
+@contextmanager
+def own_randomness(device: torch.device) -> Iterator[None]:
+    """Give torch's global generators back at the end as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else [], device_type="cuda"):
+        yield
+
+
+class Learner:
+    """A network in training. Use it within `own_randomness`.
+
+    Raises `Infeasible` or `NetworkFault` where the architecture makes no network that can be trained.
+    """
+
+    def __init__(self, configuration: Configuration, inputs: Inputs, outputs: Outputs, seed: int, device: torch.device) -> None:
+        self.recipe = configuration.recipe
+        self.network = build_network(configuration.architecture, inputs, outputs, seed).to(device)
+        self.parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        if not self.parameters:
+            raise NetworkFault(f"{type(self.network).__name__} must have parameters to train, but has none")
+        self.optimizer = self.recipe.optimizer.build(self.parameters)
+        self.rates = [(group, float(group["lr"])) for group in self.optimizer.param_groups]
+        self.batches = torch.Generator().manual_seed(derived_seed(seed, "batches"))
+        self.dropout = torch.Generator(device).manual_seed(derived_seed(seed, "dropout"))
+        self.device = device
+        set_dropout_generator(self.network, self.dropout)
+        torch.manual_seed(derived_seed(seed, "global"))
+
+    @property
+    def size(self) -> int:
+        """Return the number of values in all parameters."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def set_rate(self, factor: float) -> None:
+        """Set the learning rate to a multiple of the recipe's."""
+        for group, rate in self.rates:
+            group["lr"] = rate * factor
+
+    def weights(self) -> Weights:
+        """Return a copy of parameters and buffers, on the CPU."""
+        state = self.network.state_dict()
+        return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
+
+    def training_state(self) -> Weights:
+        """Return a copy of what training needs beside the weights: the optimizer's state and the generators'."""
+        state = {f"generator/{name}": value for name, value in self._generators().items()}
+        for index, values in self.optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                if value is not None:
+                    state[f"optimizer/{index}/{name}"] = value.detach().to("cpu", copy=True).contiguous()
+        return state
+
+    def restore(self, weights: Weights, training_state: Weights) -> None:
+        """Go on from what `weights` and `training_state` returned."""
+        self.network.load_state_dict(weights)
+        optimizer: dict[int, dict[str, Tensor]] = {}
+        for key, value in training_state.items():
+            kind, _, name = key.partition("/")
+            if kind == "optimizer":
+                index, _, entry = name.partition("/")
+                optimizer.setdefault(int(index), {})[entry] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
+        self.rates = [(group, rate) for group, (_, rate) in zip(self.optimizer.param_groups, self.rates, strict=True)]
+        self.batches.set_state(training_state["generator/batches"])
+        self.dropout.set_state(training_state["generator/dropout"])
+        torch.set_rng_state(training_state["generator/global"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(training_state["generator/global_cuda"], self.device)
+
+    def _generators(self) -> dict[str, Tensor]:
+        states = {"batches": self.batches.get_state(), "dropout": self.dropout.get_state(), "global": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["global_cuda"] = torch.cuda.get_rng_state(self.device)
+        return states

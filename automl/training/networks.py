@@ -1,0 +1,157 @@
+"""Networks without their training: built from a configuration, asked for predictions, loaded from a checkpoint.
+
+Whatever a family's code raises leaves here as `NetworkFault`, so that a trial can tell a family's mistakes from ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from automl.task import Task
+from automl.training.checkpoint import Checkpoints
+from search_spaces.configuration import Configuration
+from search_spaces.domains import Infeasible
+from search_spaces.language import Architecture
+from search_spaces.spec import Inputs, Outputs, Values
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CPU = torch.device("cpu")
+_BLOCK = 8192  # rows predicted at once: bounds the memory, and is the same everywhere so that predictions are too
+
+
+class NetworkFault(Exception):
+    """A family's `build`, or the network that it built, raised an exception or returned the wrong thing."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread inside: two threads on a busy machine once took thirty times as long as one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """Return a seed for one purpose, so that e.g. the order of batches doesn't depend on how many weights were drawn."""
+    digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def build_network(architecture: Architecture, inputs: Inputs, outputs: Outputs, seed: int) -> nn.Module:
+    """Return a network with weights drawn from `seed`; torch's global generator stays as it was.
+
+    Raises `Infeasible` where the architecture can't serve the specs, `NetworkFault` where the family fails otherwise.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derived_seed(seed, "weights"))
+        try:
+            network = architecture.build(inputs, outputs)
+        except (Infeasible, MemoryError):
+            raise
+        except Exception as error:
+            raise NetworkFault(f"{type(architecture).__name__}.build raised {described(error)}") from error
+    if not isinstance(network, nn.Module):
+        raise NetworkFault(f"{type(architecture).__name__}.build must return an nn.Module, got {type(network).__name__}")
+    return network
+
+
+def forward(network: nn.Module, numeric: Tensor, categorical: Tensor) -> Tensor:
+    """Return what the network says of a batch. Raises `NetworkFault` for whatever its code raises."""
+    try:
+        out: Tensor = network(numeric, categorical)
+    except (Infeasible, MemoryError):
+        raise
+    except Exception as error:
+        raise NetworkFault(f"{type(network).__name__}.forward raised {described(error)}") from error
+    return out
+
+
+def described(error: Exception) -> str:
+    """Return an exception in one line, with the place where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
+
+
+def predict(network: nn.Module, numeric: Tensor, categorical: Tensor, outputs: Outputs) -> NDArray[Any]:
+    """Return the predictions of a network for rows on its device, and leave it in evaluation mode.
+
+    Args:
+        network: any network that `Architecture.build` returned for `outputs`.
+        numeric: float32 `(rows, p)`; categorical: int64 `(rows, q)`; at least one row.
+        categorical: see `numeric`.
+        outputs: what the network was built for.
+
+    Returns:
+        Probabilities `(rows, classes)` as float32, or values `(rows,)` in the target's units as float64.
+
+    """
+    network.eval()
+    with torch.no_grad():
+        blocks = zip(torch.split(numeric, _BLOCK), torch.split(categorical, _BLOCK), strict=True)
+        raw = torch.cat([forward(network, *block) for block in blocks])
+        if raw.shape != (len(numeric), outputs.width):
+            expected = f"(batch, {outputs.width})"
+            raise NetworkFault(f"{type(network).__name__}.forward must return {expected}, got {tuple(raw.shape)}")
+        if isinstance(outputs, Values):
+            return in_units(raw.squeeze(1).double().cpu().numpy(), outputs)
+        probabilities: NDArray[Any] = raw.float().softmax(1).cpu().numpy()
+        return probabilities
+
+
+def predict_network(
+    network: nn.Module, numeric: NDArray[np.float32], categorical: NDArray[np.integer[Any]], outputs: Outputs
+) -> NDArray[Any]:
+    """Return the predictions of a network on the CPU for any number of rows; see `predict`."""
+    if not len(numeric):
+        return np.zeros(0) if isinstance(outputs, Values) else np.zeros((0, outputs.width), np.float32)
+    starts = range(0, len(numeric), _BLOCK)
+    blocks = [(to_tensor(numeric[i : i + _BLOCK]), to_tensor(categorical[i : i + _BLOCK])) for i in starts]
+    return np.concatenate([predict(network, *block, outputs) for block in blocks])
+
+
+def to_tensor(array: NDArray[Any]) -> Tensor:
+    """Return a copy of numbers as float32, of codes as int64."""
+    return torch.tensor(array, dtype=torch.float32 if array.dtype.kind == "f" else torch.int64)
+
+
+def in_units(standard: NDArray[np.float64], outputs: Values) -> NDArray[np.float64]:
+    """Return standardised values in the target's units."""
+    return outputs.mean + standard * _spread(outputs)
+
+
+def standardised(target: NDArray[Any], outputs: Values) -> NDArray[np.float32]:
+    """Return a target in standard units; the difference is taken in float64, where large values keep their digits."""
+    return ((np.asarray(target, np.float64) - outputs.mean) / _spread(outputs)).astype(np.float32)
+
+
+def _spread(outputs: Values) -> float:
+    return outputs.std if outputs.std > 0 else 1.0  # a constant target has no units of its own
+
+
+def load_network(
+    checkpoints: Checkpoints, number: int, fold: int, epoch: int, configuration: Configuration, task: Task
+) -> nn.Module:
+    """Return the best network up to a checkpoint, in evaluation mode.
+
+    number: the configuration's. epoch: the epochs trained (`Outcome.epochs`), not the best epoch. Raises `RunError` where the
+    checkpoint is missing or damaged.
+    """
+    where = task.folds[fold]
+    network = build_network(configuration.architecture, where.inputs, where.outputs, seed=0)
+    network.load_state_dict(checkpoints.best(number, fold, epoch))
+    return network.eval()

@@ -1,0 +1,81 @@
+"""Rows of a task as tensors: on the device once, batches by index, no loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from automl.task import Task
+from automl.training.networks import standardised, to_tensor
+from search_spaces.spec import Outputs, Values
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Batch: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor | None]
+
+_TOGETHER = 16  # batches gathered at once and then cut: a gather costs as much as a small layer
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows on one device.
+
+    numeric: float32 `(rows, p)`. categorical: int64 `(rows, q)`. target: int64 classes or float32 standardised values `(rows,)`.
+    weight: float32 `(rows,)` with mean 1, or None.
+    """
+
+    numeric: Tensor
+    categorical: Tensor
+    target: Tensor
+    weight: Tensor | None
+
+    @classmethod
+    def of(cls, task: Task, rows: NDArray[np.int64], outputs: Outputs, device: torch.device) -> Rows:
+        """Copy rows of a task onto a device."""
+        target = standardised(task.target[rows], outputs) if isinstance(outputs, Values) else task.target[rows]
+        weight = None if task.loss_weight is None else to_tensor(with_mean_one(task.loss_weight[rows])).to(device)
+        numeric, categorical = to_tensor(task.numeric[rows]).to(device), to_tensor(task.categorical[rows]).to(device)
+        return cls(numeric, categorical, to_tensor(target).to(device), weight)
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def steps(self, batch_size: int) -> int:
+        """Return the number of batches in an epoch."""
+        return max(1, round(len(self) / batch_size))
+
+    def batches(self, batch_size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield the rows in random order, in batches of nearly equal sizes about `batch_size`.
+
+        Equal sizes, because a small last batch would move the weights as far as a full one, and batch norm fails on a single row.
+        """
+        sizes = _even_sizes(len(self), self.steps(batch_size))
+        order = torch.randperm(len(self), generator=generator).to(self.target.device)
+        for first in range(0, len(sizes), _TOGETHER):
+            group = sizes[first : first + _TOGETHER]
+            index, order = order[: sum(group)], order[sum(group) :]
+            weight = repeat(None) if self.weight is None else _cut(self.weight, index, group)
+            columns = (_cut(column, index, group) for column in (self.numeric, self.categorical, self.target))
+            yield from zip(*columns, weight, strict=False)
+
+
+def _cut(column: Tensor, index: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
+    return torch.split(column.index_select(0, index), sizes)
+
+
+def with_mean_one(weight: NDArray[Any]) -> NDArray[np.float32]:
+    """Return weights scaled to a mean of 1, so that the learning rate means the same with and without them."""
+    weight = np.asarray(weight, np.float64)
+    mean = weight.mean()
+    return (weight / mean if mean > 0 else weight).astype(np.float32)
+
+
+def _even_sizes(rows: int, parts: int) -> list[int]:
+    return [rows // parts + (part < rows % parts) for part in range(parts)]
