@@ -1,0 +1,146 @@
+"""The model card: what a model is, how good it is and how that was measured, and how to use it, for whoever is handed the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_COLUMNS_SHOWN = 50
+_CLASSES_SHOWN = 20
+_TASKS = {
+    "binary": "the more probable of two classes",
+    "multiclass": "the most probable of several classes",
+    "regression": "a number",
+}
+
+
+def model_card(manifest: Mapping[str, Any], *, onnx: bool) -> str:
+    """Return the card as Markdown. manifest: the contents of `model.json`; onnx: whether there is a `model.onnx`."""
+    parts = [_title(manifest), _scores(manifest), _columns(manifest), _use(manifest), *([_onnx(manifest)] if onnx else [])]
+    return "\n".join([*parts, _rest(manifest)])
+
+
+def _title(manifest: Mapping[str, Any]) -> str:
+    task, members = manifest["task"], manifest["members"]
+    inputs, outputs = members[0]["inputs"], members[0]["outputs"]
+    families = ", ".join(sorted({member["architecture"]["family"] for member in members}))
+    number = f"the mean of {len(members)} networks of the family {families}" if len(members) > 1 else f"one network, {families}"
+    lines = [
+        f"# {_plain(task['target'])}",
+        "",
+        f"Predicts **{_plain(task['target'])}**, {_TASKS[task['kind']]}, from {len(manifest['columns']['inputs'])} columns: {number}.",
+        f"Trained on {inputs['rows']} rows (those that set the weights{', of the first network' if len(members) > 1 else ''}).",
+    ]
+    if task["classes"]:
+        shown = list(zip(task["classes"], outputs["counts"], strict=True))[:_CLASSES_SHOWN]
+        total = max(sum(outputs["counts"]), 1)
+        more = f", and {len(task['classes']) - len(shown)} more" if len(task["classes"]) > len(shown) else ""
+        lines.append("Classes: " + ", ".join(f"`{_plain(label)}` ({count / total:.1%})" for label, count in shown) + more + ".")
+    else:
+        lines.append(f"In those rows the target has mean {outputs['mean']:.6g} and standard deviation {outputs['std']:.6g}.")
+    return "\n".join([*lines, ""])
+
+
+def _scores(manifest: Mapping[str, Any]) -> str:
+    scores, metric = manifest["scores"], manifest["task"]["metric"]
+    lines = ["## How good it is", "", "| measured on | score |", "|---|---|"]
+    if isinstance(scores.get("report"), int | float):
+        method = scores.get("report_method", "rows that chose nothing")
+        interval = scores.get("report_interval")
+        bounds = f", 95 % interval {interval[0]:.5g} to {interval[1]:.5g}" if _is_interval(interval) else ""
+        lines.append(f"| {_plain(method)} | {_plain(metric)} **{scores['report']:.5g}**{bounds} |")
+    if isinstance(scores.get("validation"), int | float):
+        lines.append(
+            f"| the rows that chose this model among others, so it is optimistic | {_plain(metric)} {scores['validation']:.5g} |"
+        )
+    if len(lines) == 4:
+        lines = lines[:2] + ["No score of this model is known; measure it with `evaluate` on rows that it has never seen."]
+    return "\n".join([*lines, ""])
+
+
+def _is_interval(interval: Any) -> bool:
+    return isinstance(interval, list) and len(interval) == 2 and all(isinstance(bound, int | float) for bound in interval)
+
+
+def _columns(manifest: Mapping[str, Any]) -> str:
+    inputs = manifest["members"][0]["inputs"]
+    lines = ["## Features", "", "| feature | kind | in training |", "|---|---|---|"]
+    for column in inputs["numeric"]:
+        missing = f", {column['missing']:.1%} missing" if column["missing"] else ""
+        bounds = f"{column['quantiles'][0]:.6g} to {column['quantiles'][-1]:.6g}"
+        lines.append(f"| {_plain(column['name'])} | number | {bounds}{missing} |")
+    for column in inputs["categorical"]:
+        lines.append(f"| {_plain(column['name'])} | category | {sum(map(bool, column['counts'][1:]))} categories |")
+    features = len(lines) - 4
+    if features > _COLUMNS_SHOWN:
+        lines = [*lines[: 4 + _COLUMNS_SHOWN], "", f"and {features - _COLUMNS_SHOWN} more, all in `model.json`."]
+    return "\n".join([*lines, ""])
+
+
+def _use(manifest: Mapping[str, Any]) -> str:
+    predictor = "print(model.predict_proba(rows), model.classes)\n" if manifest["task"]["classes"] else ""
+    return f"""## With automl
+
+```python
+import automl
+
+model = automl.load("path/of/this/folder")   # families=[YourFamily] if the architecture is your own
+print(model.predict(rows))                   # rows: a DataFrame, a path to CSV or Parquet, or a list of dicts
+{predictor}```
+
+On the command line: `automl predict path/of/this/folder rows.csv`.
+Loading runs no code from these files and refuses files that were altered, this one too: keep notes in another file.
+"""
+
+
+def _onnx(manifest: Mapping[str, Any]) -> str:
+    inputs, classes = manifest["members"][0]["inputs"], manifest["task"]["classes"]
+    feeds, setup = [], []
+    if inputs["numeric"]:
+        middle = [f"{column['quantiles'][len(column['quantiles']) // 2]:.6g}" for column in inputs["numeric"]]
+        setup.append(f"numeric = np.array([[{', '.join(middle)}]], np.float32)  # one row of numbers, np.nan where missing")
+        feeds.append('"numeric": numeric')
+    if inputs["categorical"]:
+        codes = [str(max(range(len(c["counts"])), key=c["counts"].__getitem__)) for c in inputs["categorical"]]
+        setup.append(
+            f"categorical = np.array([[{', '.join(codes)}]], np.int64)  # one row of codes, 0 where missing or never seen"
+        )
+        feeds.append('"categorical": categorical')
+    output = "probabilities" if classes else "values"
+    show = 'print(dict(zip(model["task"]["classes"], probabilities[0])))' if classes else "print(values[0])"
+    return f"""## Without automl
+
+`model.onnx` runs wherever ONNX does, for any number of rows; it begins behind the lookup of categories and dates.
+In `model.json`, `columns` names the features in order (`numeric`, `categorical`) and holds `categories`:
+the code of a category is its position in that list, counted from 1.
+
+```python
+import json
+
+import numpy as np
+import onnxruntime
+
+model = json.load(open("model.json", encoding="utf-8"))
+session = onnxruntime.InferenceSession("model.onnx")
+{chr(10).join(setup)}
+({output},) = session.run(None, {{{", ".join(feeds)}}})
+{show}
+```
+"""
+
+
+def _rest(manifest: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
+    return f"""## Limits
+
+It knows what its training rows show: for values far outside of the ranges above, and for categories never seen, it still
+predicts, but nothing was measured there. Scores hold for rows drawn like the training rows.
+
+Made with {versions}. Architecture, statistics of the columns and hashes of the files are in `model.json`.
+"""
+
+
+def _plain(value: object) -> str:
+    """Return a value so that it can't break a line, a table or a code span of Markdown."""
+    text = " ".join(str(value).split())
+    return "".join(f"\\{character}" if character in "|*_[]<>#\\" else character for character in text.replace("`", "'"))

@@ -1,0 +1,157 @@
+"""`automl.load`: from a model's folder back to a predictor, running no code from the file.
+
+Everything in the folder is data. What it says is checked before it is used: families are looked up by name among those that the
+caller knows, and a network is built by their code and then filled with the weights, which must fit it exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_from
+from torch import Tensor
+
+from automl.data.columns import Columns
+from automl.errors import ModelError, OptionError, nearest
+from automl.member import Member
+from automl.metrics import TASK_KINDS, metric
+from automl.model_files import MANIFEST, WEIGHTS, read_model
+from automl.predictor import Predictor
+from automl.training.networks import NetworkFault, build_network
+from search_spaces.configuration import KNOWN
+from search_spaces.domains import Infeasible, SpaceError
+from search_spaces.language import Architecture
+from search_spaces.spec import Classes, Inputs, Outputs, inputs_from_dict, outputs_from_dict
+
+T = TypeVar("T")
+Families = Mapping[str, type[Architecture]]
+
+
+def load(path: str | os.PathLike[str], families: Sequence[type[Architecture]] = ()) -> Predictor:
+    """Return the predictor that `Predictor.save` or `export` wrote into the folder `path`.
+
+    families: your own architectures that the model may be made of; ours are known. A family of the same name goes before ours.
+
+    Raises:
+        ModelError: the folder isn't a model, it is incomplete, altered or of an unknown version, or needs a family not given.
+        OptionError: `families` holds something else than architectures.
+
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ModelError(f"load takes the path of a model's folder, got {type(path).__name__}")
+    known = {family.__name__: family for family in (*KNOWN, *_checked_families(families))}
+    folder = Path(path).expanduser()
+    manifest, content = read_model(folder)
+    try:
+        tensors = tensors_from(content)
+        return _predictor(manifest, tensors, known)
+    except SafetensorError as error:
+        raise ModelError(f"{folder / WEIGHTS} must be a safetensors file: {error}") from error
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, MemoryError, Infeasible, NetworkFault) as error:
+        where = "" if str(error).startswith(str(folder)) else f"{folder / MANIFEST}: "
+        raise ModelError(f"{where}{_described(error)}") from error
+
+
+def _described(error: Exception) -> str:
+    """Return the message of an error that explains itself; of any other its kind too."""
+    explains = isinstance(error, ModelError | SpaceError | OptionError | Infeasible | NetworkFault) and str(error)
+    return str(error) if explains else f"it isn't what automl writes ({type(error).__name__}: {error})"
+
+
+def _checked_families(families: Any) -> tuple[type[Architecture], ...]:
+    given = tuple(families) if isinstance(families, list | tuple | set | frozenset) else (families,)
+    for family in given:
+        if not (isinstance(family, type) and issubclass(family, Architecture)):
+            raise OptionError(f"families must be a list of Architecture classes, e.g. families=[MyNet], got {family!r}")
+    return given
+
+
+def _predictor(manifest: dict[str, Any], tensors: dict[str, Tensor], known: Families) -> Predictor:
+    task, entries = _field(manifest, "task", dict), _field(manifest, "members", list)
+    kind, classes = _field(task, "kind", str), _field(task, "classes", list)
+    if kind not in TASK_KINDS:
+        raise ModelError(f"task/kind must be one of {', '.join(TASK_KINDS)}, got {kind!r}{nearest(kind, TASK_KINDS)}")
+    if not all(isinstance(label, str | int | float | bool) for label in classes):
+        raise ModelError("task/classes must be texts, numbers or booleans")
+    if not entries:
+        raise ModelError("members must hold at least one network")
+    columns = Columns.from_dict(_field(manifest, "columns", dict))
+    members = []
+    for position, entry in enumerate(entries):
+        prefix = f"{position}."
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        members.append(_member(entry, own, known, f"members/{position}"))
+        _check_fits(members[-1], columns, len(classes), f"members/{position}")
+    return Predictor(
+        members=tuple(members),
+        columns=columns,
+        kind=kind,
+        classes=tuple(classes),
+        target=_field(task, "target", str),
+        metric=metric(_field(task, "metric", str), kind).name,
+        scores=_field(manifest, "scores", dict),
+    )
+
+
+def _field(data: Any, name: str, kind: type[T]) -> T:
+    if not isinstance(data, dict) or not isinstance(data.get(name), kind):
+        raise ModelError(f"{name} must be there and be a {kind.__name__}")
+    value: T = data[name]
+    return value
+
+
+def _member(entry: Any, own: dict[str, Tensor], known: Families, where: str) -> Member:
+    """Return a member with its weights; a network is only built where there are weights for it."""
+    if not own:
+        raise ModelError(f"{where} has no weights in {WEIGHTS}")
+    described = _field(entry, "architecture", dict)
+    name = described.get("family")
+    if not isinstance(name, str) or name not in known:
+        hint = nearest(name, known) or f"; if the family is your own, pass it: automl.load(path, families=[{name}])"
+        raise ModelError(f"{where} must be of a known family ({', '.join(sorted(known))}), got {name!r}{hint}")
+    architecture = known[name].from_dict(described, tuple(known.values()), f"{where}/architecture")
+    inputs, outputs = inputs_from_dict(_field(entry, "inputs", dict)), outputs_from_dict(_field(entry, "outputs", dict))
+    _check_statistics(inputs, outputs, where)
+    network = build_network(architecture, inputs, outputs, seed=0)
+    expected = network.state_dict()
+    for key in sorted({*expected, *own}):
+        if key not in own or key not in expected:
+            raise ModelError(f"{where}: {WEIGHTS} {'lacks' if key not in own else 'holds a stray'} {key!r}")
+        if own[key].shape != expected[key].shape or own[key].dtype != expected[key].dtype:
+            shapes = [f"{value.dtype} {tuple(value.shape)}" for value in (expected[key], own[key])]
+            raise ModelError(f"{where}: {key} in {WEIGHTS} must be {shapes[0]}, got {shapes[1]}")
+    network.load_state_dict(own)
+    return Member(architecture, inputs, outputs, network.eval())
+
+
+def _check_statistics(inputs: Inputs, outputs: Outputs, where: str) -> None:
+    """Raise `ModelError` for statistics that no column has: a family's code may count on them."""
+    numbers: list[Any] = [outputs.mean, outputs.std] if not isinstance(outputs, Classes) else []
+    counts: list[Any] = [inputs.rows] if not isinstance(outputs, Classes) else [inputs.rows, *outputs.counts]
+    for column in inputs.numeric:
+        numbers += [column.mean, column.std, column.missing, *column.quantiles]
+        if len(column.quantiles) < 2 or sorted(column.quantiles) != list(column.quantiles):
+            raise ModelError(f"{where}/inputs: quantiles of {column.name!r} must be ascending, at least two")
+    for categorical in inputs.categorical:
+        counts += categorical.counts
+        if not categorical.counts:
+            raise ModelError(f"{where}/inputs: counts of {categorical.name!r} must hold at least the code 0")
+    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+        raise ModelError(f"{where}: statistics must be finite numbers")
+    if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
+        raise ModelError(f"{where}: counts must be whole numbers from 0")
+
+
+def _check_fits(member: Member, columns: Columns, classes: int, where: str) -> None:
+    inputs, outputs = member.inputs, member.outputs
+    if [column.name for column in inputs.numeric] != list(columns.numeric):
+        raise ModelError(f"{where}/inputs: the numeric columns must be those of columns")
+    if [column.name for column in inputs.categorical] != list(columns.categorical):
+        raise ModelError(f"{where}/inputs: the categorical columns must be those of columns")
+    if (outputs.width if isinstance(outputs, Classes) else 0) != classes:
+        raise ModelError(f"{where}/outputs must have the width of task/classes, {classes}")

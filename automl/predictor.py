@@ -1,0 +1,145 @@
+"""The model that comes out of a search: preprocessing, networks and postprocessing in one object.
+
+It needs nothing of the search that made it, and can be written to a folder from which `automl.load` reads it in any process.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl import __version__
+from automl.card import model_card
+from automl.data.columns import Columns, Encoded
+from automl.data.load import load
+from automl.data.target import Label, encode_target
+from automl.errors import OptionError
+from automl.member import Member, mean_prediction, weights_of
+from automl.metrics import METRICS, TaskKind
+from automl.model_files import CARD, ONNX, WEIGHTS, seal, writing
+
+_LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictor:
+    """Predicts from rows as users have them.
+
+    members: the networks whose predictions are averaged. columns: from rows to arrays. classes: the labels in the order of the
+    columns of `predict_proba`, empty for regression. target: the name of what is predicted. metric: what the search chose by.
+    scores: JSON data for the model card: `metric`, `validation`, `model`, and where known `report`, `report_interval`,
+    `report_method`.
+    """
+
+    members: tuple[Member, ...]
+    columns: Columns
+    kind: TaskKind
+    classes: tuple[Label, ...]
+    target: str
+    metric: str
+    scores: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        families = ", ".join(sorted({type(member.architecture).__name__ for member in self.members}))
+        number = f"{len(self.members)} x " if len(self.members) > 1 else ""
+        return f"Predictor({number}{families}, {self.kind}, target={self.target!r}, columns={len(self.columns.names)})"
+
+    def predict(self, data: Any) -> NDArray[Any]:
+        """Return for each row the most probable label, in the type that it had in the data, or the value, as `(rows,)`.
+
+        data: a DataFrame, a path to CSV, TSV or Parquet, an array with the columns in the order of the training data, a dict of
+        columns or a list of dicts. Columns that the model doesn't use are ignored. Raises `DataError` where one is missing.
+        """
+        prediction = self._prediction(self.columns.transform(data))
+        return _labels(self.classes)[prediction.argmax(1)] if self.classes else prediction
+
+    def predict_proba(self, data: Any) -> NDArray[np.float64]:
+        """Return the probabilities of `classes` for each row, `(rows, classes)`. Raises `OptionError` for regression."""
+        if not self.classes:
+            raise OptionError(f"predict_proba needs classes, but the target {self.target!r} is a number; call predict")
+        return self._prediction(self.columns.transform(data))
+
+    def evaluate(self, data: Any) -> dict[str, float]:
+        """Return all scores that suit the task by name, the one that the search used first; NaN where one is undefined.
+
+        data: a path or a DataFrame with the target column, or (X, y). Rows without a target don't count. Raises `DataError`.
+        """
+        if isinstance(data, tuple):
+            loaded = load(data)
+            every = self.columns.transform(data[0])
+            encoded = Encoded(every.numeric[loaded.rows], every.categorical[loaded.rows])
+        else:
+            loaded = load(data, self.target)
+            encoded = self.columns.transform(loaded.frame)
+        truth = encode_target(loaded.target, self.kind, self.classes).values
+        prediction = self._prediction(encoded)
+        names = [self.metric, *(name for name in METRICS if name != self.metric)]
+        return {name: METRICS[name].score(truth, prediction) for name in names if self.kind in METRICS[name].kinds}
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model for `automl.load` into a new folder, without ONNX, and return the folder.
+
+        overwrite: replace a model that is there. Raises `ExportError` where the folder holds anything else.
+        """
+        return self.export(folder, onnx=False, overwrite=overwrite)
+
+    def export(self, folder: str | Path, *, onnx: bool = True, overwrite: bool = False) -> Path:
+        """Write the model into a new folder: model.json, weights.safetensors, model.onnx and a model card; return the folder.
+
+        onnx: whether to write model.onnx, which counts as written only once onnxruntime predicts what torch predicts.
+        overwrite: replace a model that is there. The folder is complete or isn't there. Raises `ExportError`.
+        """
+        import safetensors.torch
+
+        with writing(Path(folder), overwrite=overwrite) as partial:
+            safetensors.torch.save_file(weights_of(self.members), partial / WEIGHTS)
+            if onnx:
+                from automl.export import write_onnx
+
+                write_onnx(partial / ONNX, self.members, self.classes)
+            manifest = self._manifest()
+            (partial / CARD).write_text(model_card(manifest, onnx=onnx), encoding="utf-8")
+            seal(partial, manifest)
+        return Path(folder)
+
+    def _prediction(self, encoded: Encoded) -> NDArray[np.float64]:
+        return mean_prediction(self.members, encoded.numeric, encoded.categorical)
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            "task": {"kind": self.kind, "target": self.target, "classes": list(self.classes), "metric": self.metric},
+            "scores": _json(self.scores),
+            "members": [member.to_dict() for member in self.members],
+            "columns": self.columns.to_dict(),
+            "versions": {
+                "automl": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in _LIBRARIES},
+            },
+        }
+
+
+def _labels(classes: tuple[Label, ...]) -> NDArray[Any]:
+    """Return the classes as an array of their own type, or of objects where they have several."""
+    if len({type(label) for label in classes}) == 1:
+        return np.asarray(classes)
+    labels = np.empty(len(classes), object)
+    labels[:] = classes
+    return labels
+
+
+def _json(value: Any) -> Any:
+    """Return scores as JSON data, which knows neither tuples nor numbers that aren't finite."""
+    if isinstance(value, Mapping):
+        return {str(name): _json(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
