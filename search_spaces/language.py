@@ -16,30 +16,15 @@ open decision and knows nothing of networks. `decisions` is its inverse.
 from __future__ import annotations
 
 import dataclasses
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast, dataclass_transform
 
-from search_spaces.domains import (
-    Chooser,
-    Domain,
-    Families,
-    FloatRange,
-    Infeasible,
-    IntRange,
-    Leaf,
-    Narrowing,
-    Options,
-    Scalar,
-    Sequence,
-    SpaceError,
-    Variant,
-    nearest,
-    unnarrowed,
-)
+from search_spaces.base import Chooser, Domain, Families, Infeasible, Leaf, Narrowing, Scalar, SpaceError, nearest, unnarrowed
+from search_spaces.domains import Sequence, Variant
+from search_spaces.leaves import UNSTATED, FloatRange, IntRange, Options
+from search_spaces.narrowing import as_domain, every_path, generic, narrowed_domains
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,52 +57,66 @@ def Int(low: int, high: int, *, log: bool = False, multiple_of: int = 1, default
 
 
 def Float(low: float, high: float, *, log: bool = False, default: float | None = None) -> float:
-    """A number in [low, high]. Default: the middle (with `log`, the geometric one)."""
+    """A finite number in [low, high]. Default: the middle (with `log`, the geometric one)."""
     return cast(float, FloatRange(low, high, log, cast(float, default)))
 
 
-def Choice(*values: S, ordered: bool = False, default: S | None = None) -> S:
-    """One of a few scalars (None, bool, int, float, str). Default: the first. `ordered`: neighbours are alike."""
+def Choice(*values: S, ordered: bool = False, default: S = UNSTATED) -> S:
+    """One of a few scalars (None, bool, int, float, str). Default: the first. `ordered`: neighbours in the list are alike."""
     return cast(S, Options(values, ordered, default))
 
 
-def OneOf(*families: type[F], default: F | None = None) -> F:
-    """A member of one of the families. Default: the first family's default. An abstract family admits all of its subclasses."""
-    return cast(F, Variant(families, default))
+def OneOf(*families: Callable[..., F], default: F | None = None) -> F:
+    """A member of one of the families. Default: the first family's default. An abstract family admits all of its subclasses.
+
+    Classes are typed as what makes a member, because type checkers refuse an abstract class as `type[F]`.
+    """
+    return cast(F, Variant(cast(Families, families), default))
 
 
 def Repeat(item: T, low: int, high: int, *, default: int | None = None) -> tuple[T, ...]:
     """From `low` to `high` items, each with decisions of its own. Default: `low` items, or `default` items."""
-    domain: object = item
-    if not isinstance(domain, Domain):
-        raise SpaceError(f"Repeat: the item must be a domain (Int, Float, Choice, OneOf, Repeat), got {item!r}")
-    return cast("tuple[T, ...]", Sequence(domain, IntRange(low, high, default=low if default is None else default)))
+    return cast("tuple[T, ...]", Sequence(cast(Domain, item), IntRange(low, high, default=low if default is None else default)))
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Searchable:
     """Base of all families: a subclass becomes a frozen, keyword-only dataclass whose fields are checked against their domains.
 
-    Override `__post_init__` to raise `Infeasible` for combinations that make no network, and call `super().__post_init__()` first.
+    Override `__post_init__` to raise `Infeasible` for combinations that make no network; call `super().__post_init__()` first.
+    Members are equal when they are of one class and all their decisions are the same, types included (1, 1.0 and True differ).
     """
 
     domains: ClassVar[Mapping[str, Domain]] = {}
 
     def __init_subclass__(cls) -> None:
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Domain)}
+        inherited: dict[str, Domain] = {}
+        for base in reversed(cls.__mro__[1:]):
+            inherited |= vars(base).get("domains", {})
         for name, domain in own.items():
-            if name == "family" or hasattr(Searchable, name):
+            if name == "family" or (name not in inherited and any(hasattr(base, name) for base in cls.__mro__[1:])):
                 raise SpaceError(f"{cls.__name__}/{name}: the name is taken by the language; choose another")
             setattr(cls, name, domain.default_value())
-        cls.domains = {**cls.domains, **own}
-        dataclass(frozen=True, kw_only=True)(cls)
-        for entry in dataclasses.fields(cast(Any, cls)):
-            if entry.name not in cls.domains:
-                raise SpaceError(f"{cls.__name__}/{entry.name} must be given a domain (Int, Float, Choice, OneOf, Repeat)")
+        cls.domains = {**inherited, **own}
+        dataclass(frozen=True, kw_only=True, eq=False)(cls)
+        fields = [entry.name for entry in dataclasses.fields(cast(Any, cls))]
+        for name in fields:
+            if name not in cls.domains:
+                raise SpaceError(f"{cls.__name__}/{name} must be given a domain (Int, Float, Choice, OneOf, Repeat)")
+        for name in own:
+            if name not in fields:
+                raise SpaceError(f"{cls.__name__}/{name} must be annotated with the type of its values: {name}: ... = ...")
 
     def __post_init__(self) -> None:
         for name, domain in self.domains.items():
             object.__setattr__(self, name, domain.checked(getattr(self, name), f"{type(self).__name__}/{name}"))
+
+    def __eq__(self, other: object) -> bool:
+        return _exact(self) == _exact(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(_exact(self))
 
     @classmethod
     def draw(cls, choose: Chooser, path: str = "", narrow: Narrowing = unnarrowed) -> Self:
@@ -143,6 +142,8 @@ class Searchable:
         `families` are those that open fields may name beside the declared ones. Raises `SpaceError` naming the path.
         """
         where, prefix = path or cls.__name__, f"{path}/" if path else ""
+        if not isinstance(data, Mapping):
+            raise SpaceError(f"{where} must be an object with a 'family', got {data!r}")
         if data.get("family", cls.__name__) != cls.__name__:
             raise SpaceError(f"{where} must be of family {cls.__name__}, got {data['family']!r}")
         for name in data:
@@ -150,6 +151,13 @@ class Searchable:
                 raise SpaceError(f"{where} has no field {name!r}{nearest(name, cls.domains)}")
         given = {name: domain for name, domain in cls.domains.items() if name in data}
         return cls(**{name: domain.decode(data[name], prefix + name, families) for name, domain in given.items()})
+
+
+def _exact(value: object) -> tuple[object, ...]:
+    """Return a value with the types of all that is in it, because True == 1 == 1.0."""
+    if isinstance(value, Searchable):
+        return type(value), *(_exact(getattr(value, name)) for name in value.domains)
+    return (tuple, *map(_exact, value)) if isinstance(value, tuple) else (type(value), value)
 
 
 class Architecture(Searchable, ABC):
@@ -172,103 +180,61 @@ class Architecture(Searchable, ABC):
 class Space(Generic[F]):
     """What is searched: a family, with some of its domains narrowed. The class says what is valid, the space what is searched.
 
-    `overrides` maps a path or a glob over paths to a narrower domain or to a fixed scalar; where several match, the last one
-    counts. `Space(MLP, {"blocks/length": Int(1, 2), "*/width": 64})`. An `OneOf` narrows a choice among families and is how
-    an open one (declared by an abstract family) is filled. Raises `SpaceError` for a path that doesn't exist and for a
+    `overrides` maps a path, or a glob over paths (`*` also spans `/`), to a narrower domain or to one scalar; where several
+    match, the last one counts. `Space(MLP, {"blocks/length": Int(1, 2), "*/width": 64})`. An `OneOf` narrows a choice among
+    families, and is how an open one (declared by an abstract family) is filled; `.../kind` narrows it by name.
+
+    A narrower domain is read in the terms of the declared one: it keeps its scale (`log`, `ordered`) and multiples, and the
+    default nearest to the declared one unless it states its own. Raises `SpaceError` for a path that doesn't exist and for a
     domain that isn't inside the declared one.
     """
 
     family: type[F]
     overrides: Mapping[str, object] = field(default_factory=dict)
+    _narrowed: dict[str, Domain] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "overrides", {path: _as_domain(path, value) for path, value in self.overrides.items()})
-        unused = dict(self.overrides)
-        paths = []
-        for path, domain in _templates(self.family, "", self._narrow):
-            paths.append(path)
-            for pattern, override in self.overrides.items():
-                if fnmatchcase(path, re.sub(r"(?<=/)\d+(?=/|$)", "[*]", pattern)):
-                    _check_within(pattern, cast(Domain, override), domain)
-                    unused.pop(pattern, None)
-        for pattern in unused:
-            raise SpaceError(f"{self.family.__name__} has no decision at {pattern!r}{nearest(pattern, paths)}")
-
-    def _narrow(self, path: str, domain: Domain) -> Domain:
-        for pattern, override in reversed(list(self.overrides.items())):
-            if fnmatchcase(path, pattern) and isinstance(override, Leaf) == isinstance(domain, Leaf):
-                if isinstance(override, Leaf):
-                    declared = domain.default_value()
-                    return override.with_default(declared) if declared in override else override
-                return cast(Domain, override)
-        return domain
+        overrides = {path: as_domain(path, value) for path, value in self.overrides.items()}
+        object.__setattr__(self, "overrides", overrides)
+        object.__setattr__(self, "_narrowed", narrowed_domains(self.family, overrides))
 
     def draw(self, choose: Chooser) -> F:
         """Build one member, asking `choose(path, leaf)` for every open decision; the leaf is already narrowed."""
         return self.family.draw(choose, "", self._narrow)
 
     def default(self) -> F:
-        """Return the family's default, moved into the space where it lies outside."""
+        """Return the family's default, moved into the space where it lies outside.
+
+        A default that an override states counts first; otherwise a number moves to the nearest value, and any other
+        decision to its leaf's default. Raises `Infeasible` where that makes no member.
+        """
         usual = dict(self.family().decisions())
-
-        def choose(path: str, leaf: Leaf) -> Scalar:
-            value = usual.get(path)
-            return value if path in usual and value in leaf else cast(Scalar, leaf.default)
-
-        return self.draw(choose)
+        for path, domain in every_path(self.family, "", self._narrow, everything=False):
+            narrow = self._narrow(path, domain)
+            if isinstance(domain, Variant) and domain.default is not None:
+                usual = {**dict(domain.walk(domain.default, path)), **usual}
+            if isinstance(narrow, Variant) and narrow is not domain and narrow.default is not None:
+                usual |= domain.walk(narrow.default, path)
+        usual |= {path: leaf.default for path, leaf in self._narrowed.items() if isinstance(leaf, Leaf) and leaf.stated}
+        return self.draw(lambda path, leaf: leaf.closest(usual[path]) if path in usual else cast(Scalar, leaf.default))
 
     def check(self, member: F) -> None:
         """Raise `SpaceError` naming the first decision of `member` that lies outside of the space."""
+        if type(member) is not self.family:
+            raise SpaceError(f"the space holds members of {self.family.__name__}, got {member!r}")
         made = dict(member.decisions())
         self.draw(lambda path, _: made[path])
 
     def leaves(self) -> dict[str, Leaf]:
-        """Return every leaf by its path, with `*` for the position in a sequence."""
-        found = {}
-        for path, domain in _templates(self.family, "", self._narrow):
+        """Return every leaf that a draw can reach by its path, with `*` for the position in a tuple where all are alike."""
+        found: dict[str, dict[str, Leaf]] = {}
+        for path, domain in every_path(self.family, "", self._narrow, everything=False):
             if isinstance(domain, Leaf):
-                found[path.replace("[*]", "*")] = cast(Leaf, self._narrow(path, domain))
-        return found
+                found.setdefault(generic(path), {})[path] = cast(Leaf, self._narrow(path, domain))
+        leaves: dict[str, Leaf] = {}
+        for path, alike in found.items():
+            leaves |= {path: next(iter(alike.values()))} if len(set(alike.values())) == 1 else alike
+        return leaves
 
-
-def _as_domain(path: str, value: object) -> Domain:
-    if isinstance(value, Domain):
-        return value
-    if isinstance(value, bool | int | float | str | None):
-        return Options((value,), default=value)
-    raise SpaceError(f"{path} must be narrowed to a domain (Int, Float, Choice, OneOf) or a scalar, got {value!r}")
-
-
-def _templates(family: type[Searchable], prefix: str, narrow: Narrowing) -> Iterator[tuple[str, Domain]]:
-    """Yield every path below a family with the domain declared there; positions are written `*`."""
-    for name, domain in family.domains.items():
-        yield from _templates_of(domain, prefix + name, narrow)
-
-
-def _templates_of(domain: Domain, path: str, narrow: Narrowing) -> Iterator[tuple[str, Domain]]:
-    if isinstance(domain, Sequence):
-        yield f"{path}/length", domain.length
-        yield from _templates_of(domain.item, f"{path}/*", narrow)
-    elif isinstance(domain, Variant):
-        yield path, domain
-        searched = cast(Variant, narrow(path, domain)).concrete()
-        if not domain.is_fixed and searched:
-            yield f"{path}/kind", Options(tuple(family.__name__ for family in searched))
-        for family in searched:
-            yield from _templates(family, domain.inner(path, family.__name__) + "/", narrow)
-    else:
-        yield path, domain
-
-
-def _check_within(pattern: str, override: Domain, declared: Domain) -> None:
-    if isinstance(override, Leaf) and isinstance(declared, Leaf):
-        if not override.is_within(declared):
-            raise SpaceError(f"{pattern} must stay within {declared.describe()}, got {override.describe()}")
-    elif isinstance(override, Variant) and isinstance(declared, Variant):
-        for family in override.concrete():
-            admitted = issubclass(family, declared.families) if declared.is_open else family in declared.families
-            if not admitted:
-                names = ", ".join(own.__name__ for own in declared.families)
-                raise SpaceError(f"{pattern} must stay within {names}, got {family.__name__}")
-    elif isinstance(override, Variant) or isinstance(declared, Leaf):
-        raise SpaceError(f"{pattern} must be narrowed to {type(declared).__name__}, got {type(override).__name__}")
+    def _narrow(self, path: str, domain: Domain) -> Domain:
+        return self._narrowed.get(path, domain)

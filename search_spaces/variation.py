@@ -4,7 +4,8 @@ Everything here takes the `Space` (a child never leaves it) and a `random.Random
 changes one decision; `rearrange` moves whole items of a tuple; `crossover` aligns the items of two tuples by kind and order, so
 that one inserted block doesn't tear the rest apart. Values of a parent that lie outside of the space are drawn anew.
 
-A draw that raises `Infeasible` is made again, at most `REDRAWS` times; `refused` counts the reasons, so that a search can report them.
+A draw that raises `Infeasible` is made again, at most `REDRAWS` times; `refused` counts the reasons, so that a search can
+report them.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from search_spaces.domains import (
     SpaceError,
     Variant,
     nearest,
+    same,
 )
 from search_spaces.language import Searchable, Space
 
@@ -76,7 +78,7 @@ def mutate(space: Space[F], parent: F, rng: random.Random, refused: Refused = No
     """
     parent, leaves = _moved_inside(space, parent, rng, refused)
     made = dict(parent.decisions())
-    targets = [path for path, leaf in leaves.items() if not _same(neighbour(leaf, made[path], rng), made[path])]
+    targets = [path for path, leaf in leaves.items() if not same(neighbour(leaf, made[path], rng), made[path])]
     if not targets:
         return parent
 
@@ -98,10 +100,10 @@ def neighbour(leaf: Leaf, value: Scalar, rng: random.Random) -> Scalar:
     for _ in range(TRIES):
         u = rng.gauss(leaf.to_unit(value), STEP) if near else rng.random()
         new = leaf.from_unit(u) if 0 <= u < 1 else value
-        if not _same(new, value):
+        if not same(new, value):
             return new
     ends = (leaf.from_unit(0.0), leaf.from_unit(1.0))
-    return next((end for end in ends if not _same(end, value)), value)
+    return next((end for end in ends if not same(end, value)), value)
 
 
 def rearrange(space: Space[F], parent: F, rng: random.Random, refused: Refused = None) -> F:
@@ -155,10 +157,6 @@ def _feasible(make: Callable[[], F], refused: Refused) -> F:
             if refused is not None:
                 refused[str(error)] += 1
     raise Infeasible(f"{REDRAWS} draws in a row were infeasible; the last one: {reason}") from reason
-
-
-def _same(a: Scalar, b: Scalar) -> bool:
-    return type(a) is type(b) and a == b
 
 
 def _keeping(made: Decisions, rng: random.Random) -> Chooser:
