@@ -99,11 +99,10 @@ def is_matrix(parameter: Tensor) -> bool:
 @torch.no_grad()
 def _add(parameters: Iterable[nn.Parameter], lasso: float, ridge: float) -> None:
     """Add `lasso * sign(w) + ridge * w` to the gradients of all matrices."""
-    penalised = [parameter for parameter in parameters if parameter.grad is not None and is_matrix(parameter)]
-    weights: list[Tensor] = [parameter.detach() for parameter in penalised]
-    gradients = [parameter.grad for parameter in penalised if parameter.grad is not None]
-    if not weights:
+    pairs: list[tuple[Tensor, Tensor]] = [(p, p.grad) for p in parameters if p.grad is not None and is_matrix(p)]
+    if not pairs:
         return
+    weights, gradients = [weight for weight, _ in pairs], [gradient for _, gradient in pairs]
     if ridge:
         torch._foreach_add_(gradients, weights, alpha=ridge)
     if lasso:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 
-from search_spaces.language import Choice, Float, Int, Searchable
+from search_spaces.language import Float, Int, Searchable
 
 START = 0.1  # the factor at which a warm-up begins: at zero the first step would be wasted
 DIVISOR = 25.0  # one-cycle's peak, divided by its first learning rate
@@ -64,14 +64,12 @@ class OneCycle(Schedule):
     """
 
     warmup: float = Float(0.1, 0.5, default=0.3)
-    anneal: str = Choice("cosine", "linear")
 
     def factor(self, progress: float) -> float:
         first, last = 1 / DIVISOR, 1 / (DIVISOR * FINAL_DIVISOR)
-        between = _half_cosine if self.anneal == "cosine" else _line
         if progress < self.warmup:
-            return between(first, 1.0, progress / self.warmup)
-        return between(1.0, last, (progress - self.warmup) / (1 - self.warmup))
+            return _half_cosine(first, 1.0, progress / self.warmup)
+        return _half_cosine(1.0, last, (progress - self.warmup) / (1 - self.warmup))
 
 
 def _rising(share: float) -> float:
