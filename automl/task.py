@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,8 +15,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from automl.array_folder import read_arrays, shapes, write_arrays
 from automl.data.columns import Columns
-from automl.errors import ModelError, RunError
+from automl.errors import RunError
 from automl.metrics import TaskKind
 from search_spaces.spec import Inputs, Outputs, inputs_from_dict, outputs_from_dict, spec_to_dict
 
@@ -76,30 +75,17 @@ class Task:
 
     def save(self, folder: str | Path) -> None:
         """Write the task into `folder`, whole or not at all; an earlier task there is replaced."""
-        final = Path(folder)
-        partial, old = (final.with_name(f"{final.name}.{state}") for state in ("partial", "old"))
-        for leftover in (partial, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, array in _arrays(self):
-            np.save(partial / f"{name}.npy", array, allow_pickle=False)
-        header = {**_header(self), "notices": self.notices, "reasons": self.reasons, "fingerprint": self.fingerprint}
-        (partial / "task.json").write_text(json.dumps(header, allow_nan=False, indent=1), encoding="utf-8")
-        if final.exists():
-            final.rename(old)
-        partial.rename(final)
-        shutil.rmtree(old, ignore_errors=True)
+        beside = {"notices": self.notices, "reasons": self.reasons, "fingerprint": self.fingerprint}
+        write_arrays(Path(folder), {**_header(self), **beside}, _arrays(self))
 
     @classmethod
     def load(cls, folder: str | Path) -> Task:
         """Return the task in `folder`, its arrays memory-mapped and read-only. Raises `RunError` where it is incomplete."""
-        path = Path(folder)
+        header, arrays = read_arrays(Path(folder))
         try:
-            return _read(path)
-        except FileNotFoundError as error:
-            raise RunError(f"{path} must hold a saved task, but {Path(str(error.filename)).name} is missing") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, ModelError) as error:
-            raise RunError(f"{path} must hold a saved task, but it can't be read: {error}") from error
+            return _from_parts(header, arrays)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{folder} must hold a saved task, but its header can't be read: {error}") from error
 
     def describe(self) -> list[str]:
         """Return what the task is, one line each: target, rows, columns, notices."""
@@ -124,18 +110,15 @@ class Task:
         return f"{features}; {rows}"
 
 
-def _arrays(task: Task) -> Iterator[tuple[str, Array]]:
-    for name in _FIELDS:
-        array = getattr(task, name)
-        if array is not None:
-            yield name, array
+def _arrays(task: Task) -> dict[str, Array]:
+    present = {name: getattr(task, name) for name in _FIELDS if getattr(task, name) is not None}
     for number, fold in enumerate(task.folds):
-        yield f"fit-{number}", fold.fit
-        yield f"choose-{number}", fold.choose
+        present |= {f"fit-{number}": fold.fit, f"choose-{number}": fold.choose}
+    return present
 
 
 def _header(task: Task) -> dict[str, Any]:
-    """Return all that training sees of a task beside the contents of its arrays, as JSON data."""
+    """Return all that training sees of a task beside its arrays, as JSON data."""
     return {
         "format": _FORMAT,
         "kind": task.kind,
@@ -145,22 +128,21 @@ def _header(task: Task) -> dict[str, Any]:
         "classes": list(task.classes),
         "columns": task.columns.to_dict(),
         "folds": [{"inputs": spec_to_dict(fold.inputs), "outputs": spec_to_dict(fold.outputs)} for fold in task.folds],
-        "arrays": {name: [array.dtype.str, *array.shape] for name, array in _arrays(task)},
     }
 
 
 def _fingerprint(task: Task) -> str:
-    digest = hashlib.sha256(json.dumps(_header(task), sort_keys=True, allow_nan=False).encode())
-    for _, array in _arrays(task):
-        digest.update(np.ascontiguousarray(array).data)
+    arrays = _arrays(task)
+    header = {**_header(task), "arrays": shapes(arrays)}
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True, allow_nan=False).encode())
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
 
 
-def _read(path: Path) -> Task:
-    header = json.loads((path / "task.json").read_text(encoding="utf-8"))
+def _from_parts(header: dict[str, Any], arrays: dict[str, Array]) -> Task:
     if header["format"] != _FORMAT:
         raise ValueError(f"its format is {header['format']!r}, and this version reads {_FORMAT}")
-    arrays = {name: _array(path / f"{name}.npy", dtype, tuple(shape)) for name, (dtype, *shape) in header["arrays"].items()}
     folds = tuple(
         Fold(arrays[f"fit-{n}"], arrays[f"choose-{n}"], inputs_from_dict(specs["inputs"]), outputs_from_dict(specs["outputs"]))
         for n, specs in enumerate(header["folds"])
@@ -183,11 +165,3 @@ def _read(path: Path) -> Task:
         reasons=tuple(header["reasons"]),
         fingerprint=header["fingerprint"],
     )
-
-
-def _array(path: Path, dtype: str, shape: tuple[int, ...]) -> Array:
-    """Return an array as a read-only map of its file; files of arrays without elements can't be mapped."""
-    array = np.asarray(np.load(path, mmap_mode="r" if 0 not in shape else None, allow_pickle=False))
-    if array.dtype.str != dtype or array.shape != shape:
-        raise ValueError(f"{path.name} holds {array.dtype.str} {array.shape}, expected {dtype} {shape}")
-    return array

@@ -1,0 +1,60 @@
+"""What networks are told of the columns and the target: statistics, measured on the rows that they are given and on no others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.spec import CategoricalColumn, Classes, NumericColumn, Outputs, Table, Values
+
+if TYPE_CHECKING:
+    from automl.data.columns import Columns, Encoded
+
+Array: TypeAlias = NDArray[Any]
+
+QUANTILES = 49  # ranks, evenly spaced from the minimum to the maximum
+
+
+def describe_table(encoded: Encoded, rows: Array, columns: Columns) -> Table:
+    """Return the statistics of the features over `rows`: missing and infinite values count in neither mean nor quantiles."""
+    numbers = np.ascontiguousarray(encoded.numeric[rows].T)
+    codes = encoded.categorical[rows]
+    numeric = tuple(_numeric(name, values) for name, values in zip(columns.numeric, numbers, strict=True))
+    categorical = tuple(
+        CategoricalColumn(name, tuple(np.bincount(codes[:, position], minlength=len(known) + 1).tolist()))
+        for position, (name, known) in enumerate(zip(columns.categorical, columns.categories, strict=True))
+    )
+    return Table(numeric, categorical, len(rows))
+
+
+def describe_target(target: Array, rows: Array, classes: Sequence[object]) -> Outputs:
+    """Return the occurrences of each class over `rows`, or mean and standard deviation where there are no classes."""
+    if classes:
+        return Classes(tuple(np.bincount(target[rows], minlength=len(classes)).tolist()))
+    values = target[rows]
+    return Values(float(values.mean()), _spread(values))
+
+
+def _numeric(name: str, values: Array) -> NumericColumn:
+    missing = float(np.isnan(values).mean())
+    finite = np.sort(values[np.isfinite(values)]).astype(np.float64)
+    if not len(finite):
+        return NumericColumn(name, 0.0, 1.0, (0.0, 0.0), missing)
+    return NumericColumn(name, float(finite.mean()), _spread(finite), _quantiles(finite), missing)
+
+
+def _quantiles(ascending: Array) -> tuple[float, ...]:
+    ranks = np.linspace(0, len(ascending) - 1, QUANTILES)
+    below = ranks.astype(np.int64)
+    above = np.minimum(below + 1, len(ascending) - 1)
+    between = ascending[below] + (ascending[above] - ascending[below]) * (ranks - below)
+    return tuple(np.maximum.accumulate(np.minimum(between, ascending[above])).tolist())
+
+
+def _spread(values: Array) -> float:
+    """Return the standard deviation, 1 for a constant: what is divided by it stays what it is."""
+    spread = float(values.std())
+    return spread if spread > 1e-12 * float(np.abs(values).max()) else 1.0
