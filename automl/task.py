@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.array_folder import read_arrays, shapes, write_arrays
 from automl.data.columns import Columns
 from automl.errors import RunError
 from automl.metrics import TaskKind
+from automl.task_folder import read_arrays, shapes, write_arrays
 from search_spaces.spec import Inputs, Outputs, inputs_from_dict, outputs_from_dict, spec_to_dict
 
 Array: TypeAlias = NDArray[Any]
@@ -136,7 +136,7 @@ def _fingerprint(task: Task) -> str:
     header = {**_header(task), "arrays": shapes(arrays)}
     digest = hashlib.sha256(json.dumps(header, sort_keys=True, allow_nan=False).encode())
     for array in arrays.values():
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""A folder of arrays with a JSON header: written whole or not at all, read by mapping, without pickle."""
+"""The folder of a task: arrays as .npy files beside task.json; written whole or not at all, read by mapping, without pickle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_arrays(folder: Path, header: Mapping[str, Any], arrays: Mapping[str, A
     for name, array in arrays.items():
         np.save(partial / f"{name}.npy", array, allow_pickle=False)
     entire = {**header, "arrays": shapes(arrays)}
-    (partial / "header.json").write_text(json.dumps(entire, allow_nan=False, indent=1), encoding="utf-8")
+    (partial / "task.json").write_text(json.dumps(entire, allow_nan=False, indent=1), encoding="utf-8")
     if folder.exists():
         folder.rename(old)
     partial.rename(folder)
@@ -38,12 +38,12 @@ def write_arrays(folder: Path, header: Mapping[str, Any], arrays: Mapping[str, A
 def read_arrays(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays, which are mapped and read-only. Raises `RunError` where the folder is incomplete."""
     try:
-        header = json.loads((folder / "header.json").read_text(encoding="utf-8"))
+        header = json.loads((folder / "task.json").read_text(encoding="utf-8"))
         arrays = {name: _read(folder / f"{name}.npy", dtype, tuple(shape)) for name, (dtype, *shape) in header["arrays"].items()}
     except FileNotFoundError as error:
-        raise RunError(f"{folder} must be a complete folder of arrays, but {Path(error.filename).name} is missing") from None
+        raise RunError(f"{folder} must hold a saved task, but {Path(error.filename).name} is missing") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-        raise RunError(f"{folder} must be a complete folder of arrays, but it can't be read: {error}") from error
+        raise RunError(f"{folder} must hold a saved task, but it can't be read: {error}") from error
     return header, arrays
 
 
