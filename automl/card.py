@@ -1,4 +1,4 @@
-"""The model card: what a model is, how good it is and how that was measured, and how to use it, for whoever is handed the folder."""
+"""The model card: what a model is, how good it is and how that was measured, and how to use it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,15 @@ def _title(manifest: Mapping[str, Any]) -> str:
     inputs, outputs = members[0]["inputs"], members[0]["outputs"]
     families = ", ".join(sorted({member["architecture"]["family"] for member in members}))
     number = f"the mean of {len(members)} networks of the family {families}" if len(members) > 1 else f"one network, {families}"
-    lines = [
-        f"# {_plain(task['target'])}",
-        "",
-        f"Predicts **{_plain(task['target'])}**, {_TASKS[task['kind']]}, from {len(manifest['columns']['inputs'])} columns: {number}.",
-        f"Trained on {inputs['rows']} rows (those that set the weights{', of the first network' if len(members) > 1 else ''}).",
-    ]
+    features = len(inputs["numeric"]) + len(inputs["categorical"])
+    what = f"Predicts **{_plain(task['target'])}**, {_TASKS[task['kind']]}, from {features} features: {number}."
+    rows = f"Its weights were set by {inputs['rows']} rows{' (those of the first network)' if len(members) > 1 else ''}."
+    lines = [f"# {_plain(task['target'])}", "", what, rows]
     if task["classes"]:
         shown = list(zip(task["classes"], outputs["counts"], strict=True))[:_CLASSES_SHOWN]
         total = max(sum(outputs["counts"]), 1)
         more = f", and {len(task['classes']) - len(shown)} more" if len(task["classes"]) > len(shown) else ""
-        lines.append("Classes: " + ", ".join(f"`{_plain(label)}` ({count / total:.1%})" for label, count in shown) + more + ".")
+        lines.append("Classes: " + ", ".join(f"`{_code(label)}` ({count / total:.1%})" for label, count in shown) + more + ".")
     else:
         lines.append(f"In those rows the target has mean {outputs['mean']:.6g} and standard deviation {outputs['std']:.6g}.")
     return "\n".join([*lines, ""])
@@ -50,11 +48,10 @@ def _scores(manifest: Mapping[str, Any]) -> str:
         bounds = f", 95 % interval {interval[0]:.5g} to {interval[1]:.5g}" if _is_interval(interval) else ""
         lines.append(f"| {_plain(method)} | {_plain(metric)} **{scores['report']:.5g}**{bounds} |")
     if isinstance(scores.get("validation"), int | float):
-        lines.append(
-            f"| the rows that chose this model among others, so it is optimistic | {_plain(metric)} {scores['validation']:.5g} |"
-        )
+        optimistic = "the rows that chose this model among others, so it is optimistic"
+        lines.append(f"| {optimistic} | {_plain(metric)} {scores['validation']:.5g} |")
     if len(lines) == 4:
-        lines = lines[:2] + ["No score of this model is known; measure it with `evaluate` on rows that it has never seen."]
+        lines = [*lines[:2], "No score of this model is known; measure it with `evaluate` on rows that it has never seen."]
     return "\n".join([*lines, ""])
 
 
@@ -69,8 +66,10 @@ def _columns(manifest: Mapping[str, Any]) -> str:
         missing = f", {column['missing']:.1%} missing" if column["missing"] else ""
         bounds = f"{column['quantiles'][0]:.6g} to {column['quantiles'][-1]:.6g}"
         lines.append(f"| {_plain(column['name'])} | number | {bounds}{missing} |")
-    for column in inputs["categorical"]:
-        lines.append(f"| {_plain(column['name'])} | category | {sum(map(bool, column['counts'][1:]))} categories |")
+    lines += [
+        f"| {_plain(column['name'])} | category | {sum(map(bool, column['counts'][1:]))} categories |"
+        for column in inputs["categorical"]
+    ]
     features = len(lines) - 4
     if features > _COLUMNS_SHOWN:
         lines = [*lines[: 4 + _COLUMNS_SHOWN], "", f"and {features - _COLUMNS_SHOWN} more, all in `model.json`."]
@@ -102,9 +101,7 @@ def _onnx(manifest: Mapping[str, Any]) -> str:
         feeds.append('"numeric": numeric')
     if inputs["categorical"]:
         codes = [str(max(range(len(c["counts"])), key=c["counts"].__getitem__)) for c in inputs["categorical"]]
-        setup.append(
-            f"categorical = np.array([[{', '.join(codes)}]], np.int64)  # one row of codes, 0 where missing or never seen"
-        )
+        setup.append(f"categorical = np.array([[{', '.join(codes)}]], np.int64)  # one row of codes, 0 where unknown")
         feeds.append('"categorical": categorical')
     output = "probabilities" if classes else "values"
     show = 'print(dict(zip(model["task"]["classes"], probabilities[0])))' if classes else "print(values[0])"
@@ -144,3 +141,8 @@ def _plain(value: object) -> str:
     """Return a value so that it can't break a line, a table or a code span of Markdown."""
     text = " ".join(str(value).split())
     return "".join(f"\\{character}" if character in "|*_[]<>#\\" else character for character in text.replace("`", "'"))
+
+
+def _code(value: object) -> str:
+    """Return a value so that it can't end a code span."""
+    return " ".join(str(value).split()).replace("`", "'")
