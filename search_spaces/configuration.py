@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING, cast
 
 from search_spaces.domains import Options
 from search_spaces.language import Architecture, Choice, OneOf, Searchable, Space
+from search_spaces.linear import Linear
 from search_spaces.mlp import MLP
 from search_spaces.optimizers import Recipe
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
-FAMILIES: tuple[type[Architecture], ...] = (MLP,)
+FAMILIES: tuple[type[Architecture], ...] = (MLP,)  # searched
+KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear)  # may stand in a file
 
 
 class Configuration(Searchable):
     """An architecture and the recipe that trains it: paths `architecture/MLP/...` and `recipe/...`."""
 
-    architecture: Architecture = OneOf(Architecture, default=MLP())
+    architecture: Architecture = OneOf(Architecture, default=cast("Architecture", MLP()))
     recipe: Recipe = OneOf(Recipe)
 
 
