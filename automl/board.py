@@ -1,0 +1,137 @@
+"""The leaderboard: one row for each configuration and each baseline, ranked on the choose rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from automl.metrics import metric
+from automl.run_folder import Run
+from automl.scoring import choose_score, joint_status
+from automl.store import Record
+from automl.strategies.base import Proposal
+from automl.trial import SCORED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "rank",
+    "model",
+    "family",
+    "validation_score",
+    "report_score",
+    "training_seconds",
+    "predict_ms_per_1000",
+    "parameters",
+    "epochs",
+    "status",
+    "reason",
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A configuration, or a baseline, over all of its rungs and folds.
+
+    number: the configuration's; negative for a baseline. score: on the choose rows, in the metric's own sign, None if it failed.
+    loss: the same, lower is better. seconds: of training, all rungs and folds. predict_ms: for 1000 rows, all folds' networks.
+    parameters: of one network. epochs: trained by one network; of each fold, fold_epochs: trained, best_epochs: the epoch scored.
+    """
+
+    number: int
+    name: str
+    family: str
+    score: float | None
+    loss: float | None
+    seconds: float
+    predict_ms: float
+    parameters: int
+    epochs: int
+    fold_epochs: tuple[int, ...]
+    fold_seeds: tuple[int, ...]
+    best_epochs: tuple[int, ...]
+    total: int
+    status: str
+    reason: str
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether this is one of the reference models, not a searched network."""
+        return self.number < 0
+
+
+def entries(run: Run) -> list[Entry]:
+    """Return every configuration and baseline that ended at least one rung, the best first, the failed ones last."""
+    groups: dict[int, list[Record]] = {}
+    for record in run.store.records():
+        if record.outcomes:
+            groups.setdefault(record.trials[0].configuration_number, []).append(record)
+    found = [_entry(run, number, records) for number, records in groups.items()]
+    return sorted(found, key=lambda entry: (entry.loss is None, entry.loss or 0.0, entry.number))
+
+
+def _entry(run: Run, number: int, records: Sequence[Record]) -> Entry:
+    scored = [record for record in records if all(outcome.status in SCORED for outcome in record.outcomes)]
+    last = (scored or records)[-1]
+    everything = [outcome for record in records for outcome in record.outcomes]
+    score = _score(run, number, last)
+    status, reason = joint_status(records[-1].outcomes)
+    return Entry(
+        number=number,
+        name=last.proposal if isinstance(last.proposal, str) else f"{_family(last)} #{number}",
+        family=_family(last),
+        score=score,
+        loss=None if score is None else metric(run.task.metric, run.task.kind).loss(score),
+        seconds=sum(outcome.seconds for outcome in everything),
+        predict_ms=sum(outcome.predict_ms for outcome in last.outcomes),
+        parameters=max(outcome.parameters for outcome in last.outcomes),
+        epochs=max(outcome.epochs for outcome in everything),
+        fold_epochs=tuple(outcome.epochs for outcome in last.outcomes),
+        fold_seeds=tuple(trial.seed for trial in last.trials),
+        best_epochs=tuple(outcome.best_epoch for outcome in last.outcomes),
+        total=last.trials[0].total,
+        status=status,
+        reason=reason,
+    )
+
+
+def _family(record: Record) -> str:
+    return "baseline" if isinstance(record.proposal, str) else type(record.proposal.configuration.architecture).__name__
+
+
+def _score(run: Run, number: int, record: Record) -> float | None:
+    """Return the score a strategy was told; a baseline's is computed from its predictions."""
+    if not isinstance(record.proposal, Proposal):
+        return choose_score(run.task, run.checkpoints, number, record.outcomes)
+    if record.result is None or record.result.loss is None:
+        return None
+    return metric(run.task.metric, run.task.kind).loss(record.result.loss)  # the sign changes back
+
+
+def frame(rows: Iterable[Entry], report: dict[int, float]) -> pd.DataFrame:
+    """Return the board as a DataFrame with `COLUMNS`; failed models have no rank, and few have a report score."""
+    import pandas as pd
+
+    table = [
+        (
+            None if entry.loss is None else rank,
+            entry.name,
+            entry.family,
+            entry.score,
+            report.get(entry.number),
+            round(entry.seconds, 3),
+            round(entry.predict_ms, 3),
+            entry.parameters,
+            entry.epochs,
+            entry.status,
+            entry.reason,
+        )
+        for rank, entry in enumerate(rows, start=1)
+    ]
+    board = pd.DataFrame(table, columns=pd.Index(COLUMNS))
+    floats = {"validation_score": "float64", "report_score": "float64"}
+    return board.astype({"rank": "Int64", **floats})
+
+

@@ -1,0 +1,286 @@
+"""The command line: the same searches, boards and models as from Python.
+
+Results go to standard output (as JSON with `--json`), progress and errors to standard error. Exit codes: 0, 1 when the search ended
+without a model, 2 for bad input, 130 after a second Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from automl.errors import AutomlError, Infeasible, NoModelError, OptionError, SpaceError
+
+if TYPE_CHECKING:
+    from automl.result import SearchResult
+    from search_spaces.domains import Families
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""Search neural architectures and training recipes for your data, and export the best model.
+
+**Examples**
+
+    automl search adult.csv --target income --time-limit 600 --out results/adult
+
+    automl leaderboard results/adult
+
+    automl export results/adult model/
+
+    automl predict model/ new_rows.csv --out predictions.csv
+""",
+)
+
+RunFolder = Annotated[Path, typer.Argument(help="The folder of a search (its --out).", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Family = Annotated[
+    list[str] | None,
+    typer.Option("--family", help="A family to search: a name (MLP) or your own as module:Class. Repeat for several.", show_default=False),
+]
+
+
+class TaskKind(StrEnum):
+    """Kinds of tasks, as options of the command line."""
+
+    binary = "binary"
+    multiclass = "multiclass"
+    regression = "regression"
+
+
+@app.command()
+def search(  # noqa: PLR0913 - one parameter for each option of the command
+    data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file.", show_default=False)],
+    target: Annotated[str, typer.Option(help="Column to predict.", show_default=False)],
+    time_limit: Annotated[float | None, typer.Option(help="Seconds, everything included. [default: 600, without --n-trials]")] = None,
+    n_trials: Annotated[int | None, typer.Option(help="Number of configurations to try.")] = None,
+    metric: Annotated[str | None, typer.Option(help="E.g. roc_auc, accuracy, log_loss, rmse, mae. [default: by task]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: automl-results/<date and time>]")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    task: Annotated[TaskKind | None, typer.Option(help="What is learnt. [default: detected]", case_sensitive=False)] = None,
+    column: Annotated[list[str] | None, typer.Option(help="Kind of a column, NAME=KIND (numeric, categorical, ...). Repeat.")] = None,
+    validation: Annotated[Path | None, typer.Option(help="Your own rows to choose with.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Your own rows to report on; never trained on.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Choose on out-of-fold predictions. [default: 5 below 1000 rows]")] = None,
+    groups: Annotated[str | None, typer.Option(help="Column whose values must not be split.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="Column of time: later rows choose and report.")] = None,
+    sample_weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    balanced: Annotated[bool, typer.Option(help="Weigh classes equally in the loss.")] = False,
+    family: Family = None,
+    strategy: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    halving: Annotated[bool, typer.Option(help="Stop poor configurations early.")] = True,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a full training. [default: by rows]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Trainings at the same time. [default: all cores]")] = None,
+    executor: Annotated[str | None, typer.Option(help="processes or inline. [default: processes]")] = None,
+    baselines: Annotated[bool, typer.Option(help="Fit reference models beside the networks.")] = True,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier search in --out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search for the best network.
+
+    **Example**: automl search adult.csv --target income --time-limit 120 --out results/adult
+
+    Ctrl-C ends the search with the best so far, saved; `automl resume` goes on.
+    """
+    from automl.api import search as run_search
+
+    result = run_search(
+        data,
+        target=target,
+        time_limit=time_limit,
+        n_trials=n_trials,
+        metric=metric,
+        out=out,
+        seed=seed,
+        task=None if task is None else task.value,
+        columns=_columns(column),
+        validation=validation,
+        test=test,
+        folds=folds,
+        groups=groups,
+        time_column=time_column,
+        sample_weight=sample_weight,
+        class_weight="balanced" if balanced else None,
+        families=_families(family),
+        strategy=strategy,
+        halving=halving,
+        epochs=epochs,
+        workers=workers,
+        executor=executor,  # type: ignore[arg-type] - checked by SearchOptions, which names the nearest match
+        baselines=baselines,
+        overwrite=overwrite,
+        verbose=not as_json,
+    )
+    _show(result, as_json=as_json)
+
+
+@app.command()
+def resume(
+    run: RunFolder,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds for this continuation. [default: what is left]")] = None,
+    n_trials: Annotated[int | None, typer.Option(help="Configurations in all. [default: as before]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Trainings at the same time. [default: as before]")] = None,
+    family: Family = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a search that was killed or interrupted.
+
+    **Example**: automl resume results/adult --time-limit 300
+    """
+    from automl.api import search as run_search
+
+    result = run_search(
+        resume=run, time_limit=time_limit, n_trials=n_trials, workers=workers, families=_families(family), verbose=not as_json
+    )
+    _show(result, as_json=as_json)
+
+
+@app.command()
+def leaderboard(
+    run: RunFolder,
+    top: Annotated[int | None, typer.Option(help="Rows to print. [default: all]")] = None,
+    family: Family = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the board of a search, also while it runs.
+
+    **Example**: automl leaderboard results/adult --top 10
+    """
+    _show(_open(run, family), as_json=as_json, top=top)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="The folder of an exported model, or of a search.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="CSV file to write. [default: standard output]")] = None,
+    probabilities: Annotated[bool, typer.Option(help="Add a column for each class.")] = False,
+    family: Family = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the rows of a file.
+
+    **Example**: automl predict model/ new_rows.csv --out predictions.csv
+    """
+    import pandas as pd
+
+    from automl.model_folder import load
+
+    is_run = (model / "run.db").is_file()
+    predictor = _open(model, family).best if is_run else load(model, families=_own_families(family))
+    table = pd.DataFrame({predictor.target: predictor.predict(data)})
+    if probabilities:
+        for name, column in zip(predictor.classes, predictor.predict_proba(data).T, strict=True):
+            table[f"probability_{name}"] = column
+    if as_json:
+        typer.echo(table.to_json(orient="records"))
+    elif out is not None:
+        table.to_csv(out, index=False)
+        typer.echo(f"{len(table)} predictions written to {out}", err=True)
+    else:
+        typer.echo(table.to_csv(index=False), nl=False)
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    model: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    refit: Annotated[bool, typer.Option(help="Train once more on all rows first.")] = False,
+    onnx: Annotated[bool, typer.Option(help="Write and verify model.onnx too.")] = True,
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier model in the folder.")] = False,
+    family: Family = None,
+) -> None:
+    """Write the best model of a search as a folder that needs no search: weights, description, ONNX, model card.
+
+    **Example**: automl export results/adult model/
+    """
+    result = _open(run, family)
+    predictor = result.refit() if refit else result.best
+    if onnx:
+        predictor.export(model, overwrite=overwrite)
+    else:
+        predictor.save(model, overwrite=overwrite)
+    typer.echo(f"{result.best_entry.name} written to {model}", err=True)
+
+
+def _open(run: Path, family: list[str] | None) -> SearchResult:
+    from automl.result import SearchResult
+
+    return SearchResult.open(run, families=_own_families(family))
+
+
+def _show(result: SearchResult, *, as_json: bool, top: int | None = None) -> None:
+    board = result.leaderboard() if top is None else result.leaderboard().head(top)
+    if as_json:
+        rows = json.loads(board.to_json(orient="records"))
+        typer.echo(json.dumps({"path": str(result.path), "metric": result.run.task.metric, "leaderboard": rows}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=str(result.path), title_justify="left")
+    for name in board.columns:
+        table.add_column(name.replace("_", " "), justify="left" if board[name].dtype == "str" else "right", overflow="fold")
+    for row in board.itertuples(index=False):
+        table.add_row(*("" if value is None or value != value else _cell(value) for value in row))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(result.summary(), markup=False, soft_wrap=True)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _columns(given: list[str] | None) -> dict[str, str] | None:
+    if not given:
+        return None
+    pairs = [entry.rpartition("=") for entry in given]
+    for entry, (name, _, kind) in zip(given, pairs, strict=True):
+        if not name or not kind:
+            raise OptionError(f"--column must be NAME=KIND, e.g. zip=categorical, got {entry!r}")
+    return {name: kind for name, _, kind in pairs}
+
+
+def _families(given: list[str] | None) -> list[Any] | None:
+    return [_imported(name) if ":" in name else name for name in given] if given else None
+
+
+def _own_families(given: list[str] | None) -> Families:
+    return tuple(_imported(name) for name in given or () if ":" in name)
+
+
+def _imported(name: str) -> Any:
+    """Return the class that `module:Class` names; modules in the working directory count."""
+    module, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OptionError(f"--family must be a name or module:Class that can be imported, got {name!r} ({error})") from error
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except NoModelError as error:
+        _fail(str(error), 1)
+    except (AutomlError, SpaceError, Infeasible) as error:
+        _fail(str(error), 2)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,69 @@
+"""How long a search may go on, and what still fits: the promise that `time_limit` covers everything from call to return."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+from automl.strategies.base import Proposal
+from automl.trial import Outcome
+
+_RESERVE = 0.4  # seconds kept for the last outcomes, the report rows and the board
+_RESERVE_SHARE = 0.005
+
+
+class Limits:
+    """The time a search has, from the moment the user called.
+
+    time_limit: seconds, or None. started: `time.time()` of the call. spent: seconds that earlier runs of a resumed search used.
+    """
+
+    def __init__(self, time_limit: float | None, started: float, spent: float = 0.0) -> None:
+        self.time_limit = time_limit
+        self.started = started
+        self.spent = spent
+        self.stopped = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When trials must end, in `time.time()` seconds; None without a limit."""
+        if self.time_limit is None:
+            return None
+        return self.started + self.time_limit - self.spent - _RESERVE - _RESERVE_SHARE * self.time_limit
+
+    def elapsed(self) -> float:
+        """Return the seconds used so far, those of earlier runs included."""
+        return self.spent + time.time() - self.started
+
+    def remaining(self) -> float:
+        """Return the seconds left for trials; infinite without a limit."""
+        return float("inf") if self.deadline is None else self.deadline - time.time()
+
+    def open(self) -> bool:
+        """Whether a trial may still begin."""
+        return not self.stopped and self.remaining() > 0
+
+    def stop(self) -> None:
+        """End the search now."""
+        self.stopped = True
+
+
+class Forecast:
+    """Tells how long a proposal will train, from the epochs seen: its own configuration's, else the median of all."""
+
+    def __init__(self) -> None:
+        self._paces: dict[int, float] = {}
+
+    def learn(self, proposal: Proposal, outcomes: Sequence[Outcome]) -> None:
+        """Take the pace (seconds an epoch, all folds together) from the outcomes of a proposal."""
+        epochs = sum(len(outcome.curve) for outcome in outcomes) / len(outcomes)
+        if epochs:
+            self._paces[proposal.number] = sum(outcome.seconds for outcome in outcomes) / epochs
+
+    def seconds(self, proposal: Proposal) -> float:
+        """Return the seconds this proposal will take; 0 while nothing is known."""
+        if not self._paces:
+            return 0.0
+        pace = self._paces.get(proposal.number) or statistics.median(self._paces.values())
+        return pace * (proposal.stop - proposal.start)

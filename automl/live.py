@@ -1,0 +1,90 @@
+"""What a search shows while it runs: a live table on a terminal, plain lines elsewhere, both on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from automl.progress import Ended, Progress
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+_LINE_EVERY = 15.0  # seconds between plain lines that bring no news
+
+
+class View:
+    """Shows a search to a person. Use as a context manager and as a callback of the study."""
+
+    def __init__(self, metric: str) -> None:
+        from rich.console import Console
+
+        self.metric = metric
+        self.console = Console(stderr=True, highlight=False)
+        self._live: Live | None = None
+        self._shown: tuple[str, int] | None = None
+        self._baselines = 0
+        self._next_line = 0.0
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal or self.console.is_jupyter:
+            from rich.live import Live
+
+            self._live = Live(console=self.console, refresh_per_second=4, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, lines: Sequence[str]) -> None:
+        """Print lines as they are."""
+        for line in lines:
+            self.console.print(line, markup=False, soft_wrap=True)
+
+    def __call__(self, progress: Progress) -> None:
+        """Show the search as it stands."""
+        if self._live is not None:
+            self._live.update(_table(progress, self.metric))
+        else:
+            self._lines(progress)
+
+    def _lines(self, progress: Progress) -> None:
+        news = [f"baseline {_outcome(entry)}" for entry in progress.baselines[self._baselines :]]
+        self._baselines = len(progress.baselines)
+        best = progress.best
+        if best is not None and (best.name, best.epochs) != self._shown:
+            self._shown = (best.name, best.epochs)
+            news.append(f"best so far {_outcome(best)}")
+        if news or progress.elapsed >= self._next_line:
+            self._next_line = progress.elapsed + _LINE_EVERY
+            self.say([f"[{progress.elapsed:6.1f} s] {line}" for line in news or [_state(progress)]])
+
+
+def _state(progress: Progress) -> str:
+    left = "" if progress.time_limit is None else f", {max(0.0, progress.time_limit - progress.elapsed):.0f} s left"
+    counts = f"{progress.configurations} networks, {progress.ended} trials done, {progress.running} running, {progress.failed} failed"
+    return counts + left
+
+
+def _outcome(entry: Ended) -> str:
+    score = f"{entry.score:.5g}" if entry.score is not None else f"{entry.status}: {entry.reason}"
+    return f"{entry.name}: {score} ({entry.epochs} epochs, {entry.seconds:.1f} s)"
+
+
+def _table(progress: Progress, metric: str) -> Table:
+    from rich.table import Table
+
+    best = "none yet" if progress.best is None else _outcome(progress.best)
+    table = Table(title=f"{progress.elapsed:.0f} s: {_state(progress)}", caption=f"best: {best}", title_justify="left", caption_justify="left")
+    for name, justify in (("model", "left"), (metric, "right"), ("epochs", "right"), ("seconds", "right"), ("status", "left")):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    for entry in (*progress.baselines, *(entry for entry in progress.latest if not entry.is_baseline)):
+        score = "" if entry.score is None else f"{entry.score:.5g}"
+        table.add_row(entry.name, score, str(entry.epochs), f"{entry.seconds:.1f}", entry.status)
+    return table
+
+

@@ -1,0 +1,107 @@
+"""From the checkpoints of a run to models that predict."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from automl.baselines import baseline_configuration, fit_boosting
+from automl.board import Entry
+from automl.boosting import Boosting
+from automl.data.columns import Encoded
+from automl.data.statistics import describe_table, describe_target
+from automl.errors import ExportError
+from automl.member import Member, mean_prediction
+from automl.predictor import Predictor
+from automl.run_folder import Run
+from automl.strategies.base import Proposal
+from automl.task import Fold
+from automl.training.loop import fit_all
+from automl.training.networks import load_network
+from search_spaces.configuration import Configuration
+from search_spaces.language import Architecture
+from search_spaces.spec import Inputs, Outputs, Values
+
+
+def predictor(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
+    """Return the model of a board's row: the networks of all folds, whose predictions are averaged."""
+    return _predictor(run, _members(run, entry), scores)
+
+
+def predict_rows(run: Run, entry: Entry, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return a model's predictions for rows of the task: probabilities `(rows, classes)` or values `(rows,)`."""
+    return mean_prediction(_members(run, entry), run.task.numeric[rows], run.task.categorical[rows])
+
+
+def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
+    """Train a configuration again on all rows, for the epochs that were best when some rows chose.
+
+    Raises `ExportError` for a baseline that isn't a network.
+    """
+    task = run.task
+    configuration, seed = _configuration(run, entry)
+    if configuration is None or entry.is_baseline:
+        raise ExportError(f"refit trains networks, but the best model is the baseline {entry.name!r}; fit it with scikit-learn")
+    rows = np.unique(np.concatenate([task.report, *(part for fold in task.folds for part in (fold.fit, fold.choose))]))
+    inputs = describe_table(Encoded(task.numeric, task.categorical), rows, task.columns)
+    everything = Fold(rows, np.zeros(0, np.int64), inputs, describe_target(task.target, rows, task.classes))
+    epochs = max(1, round(statistics.median(entry.best_epochs)))
+    network = fit_all(configuration, task, everything, epochs, entry.total, seed)
+    member = Member(configuration.architecture, inputs, everything.outputs, network)
+    return _predictor(run, (member,), {**scores, "refitted": True})
+
+
+def _predictor(run: Run, members: tuple[Member, ...], scores: dict[str, Any]) -> Predictor:
+    task = run.task
+    return Predictor(members, task.columns, task.kind, task.classes, task.target_name, task.metric, scores)
+
+
+def _configuration(run: Run, entry: Entry) -> tuple[Configuration | None, int]:
+    """Return the configuration of a board's row (None for boosting) and its seed on the first fold."""
+    record = next(record for record in run.store.records() if record.trials[0].configuration_number == entry.number)
+    seed = record.trials[0].seed
+    if isinstance(record.proposal, Proposal):
+        return record.proposal.configuration, seed
+    return baseline_configuration(record.proposal), seed
+
+
+def _members(run: Run, entry: Entry) -> tuple[Member, ...]:
+    task = run.task
+    configuration, _ = _configuration(run, entry)
+    members = []
+    for number, (fold, epochs) in enumerate(zip(task.folds, entry.fold_epochs, strict=True)):
+        if configuration is None:
+            boosting = fit_boosting(task, fold, entry.fold_seeds[number])
+            members.append(Member(Trees(), fold.inputs, fold.outputs, TreesNetwork(boosting)))
+        else:
+            network = load_network(run.checkpoints, entry.number, number, epochs, configuration, task)
+            members.append(Member(configuration.architecture, fold.inputs, fold.outputs, network))
+    return tuple(members)
+
+
+class Trees(Architecture):
+    """Stands for a boosting baseline beside networks; it is fitted by scikit-learn, can't be built, and has no file format."""
+
+    def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:
+        raise ExportError("the best model is the baseline 'boosting', whose trees can't be exported; export the best network")
+
+
+class TreesNetwork(nn.Module):
+    """A boosting baseline in the place of a network: `forward` returns the logits, or the standardised values, that it predicts."""
+
+    def __init__(self, boosting: Boosting) -> None:
+        super().__init__()
+        self.boosting = boosting
+
+    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
+        """Predict `(batch, p)` numbers and `(batch, q)` codes: `(batch, width)`."""
+        predicted = torch.from_numpy(np.asarray(self.boosting.predict(numeric.numpy(), categorical.numpy())))
+        outputs = self.boosting.outputs
+        if isinstance(outputs, Values):
+            return ((predicted - outputs.mean) / (outputs.std or 1.0)).unsqueeze(1)
+        return predicted.clamp_min(torch.finfo(torch.float32).tiny).log()

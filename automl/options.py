@@ -1,0 +1,114 @@
+"""What a search is told beside its data: checked once, at the edge, and stored with the run so that it can be resumed."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from automl.errors import OptionError, nearest
+from search_spaces.configuration import FAMILIES
+from search_spaces.domains import Families
+from search_spaces.language import Architecture
+
+EXECUTORS = ("processes", "inline")
+STRATEGIES = ("tpe", "random")
+DEFAULT_TIME_LIMIT = 600.0  # seconds, where neither a time limit nor a number of trials is given
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search. See `automl.search` for each."""
+
+    time_limit: float | None = None
+    n_trials: int | None = None
+    strategy: str = "tpe"
+    halving: bool = True
+    epochs: int | None = None
+    seed: int = 0
+    workers: int = 0
+    executor: str = "processes"
+    baselines: bool = True
+    include_baselines: bool = False
+    space: Mapping[str, Any] = field(default_factory=dict)
+    families: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_positive("time_limit", self.time_limit, "seconds")
+        _check_whole("n_trials", self.n_trials, 1)
+        _check_whole("epochs", self.epochs, 1)
+        _check_whole("workers", self.workers, 0)
+        _check_whole("seed", self.seed, 0)
+        _check_known("strategy", self.strategy, STRATEGIES)
+        _check_known("executor", self.executor, EXECUTORS)
+        if self.time_limit is None and self.n_trials is None:
+            object.__setattr__(self, "time_limit", DEFAULT_TIME_LIMIT)
+        if not self.workers:
+            object.__setattr__(self, "workers", available_cores())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SearchOptions:
+        """Return the options that `to_dict` wrote; options that an old run lacks take their defaults."""
+        known = {entry.name for entry in fields(cls)}
+        given = {name: value for name, value in data.items() if name in known}
+        return cls(**{**given, "families": tuple(data["families"])})
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def families_for(given: Sequence[str | type[Architecture]] | None) -> Families:
+    """Return the families to search: all built-in ones, or those given by name or as classes."""
+    if given is None:
+        return FAMILIES
+    if isinstance(given, str) or not given:
+        raise OptionError(f"families must be a list of names or Architecture classes, got {given!r}")
+    known = {family.__name__: family for family in FAMILIES}
+    found: list[type[Architecture]] = []
+    for family in given:
+        if isinstance(family, str):
+            _check_known("family", family, tuple(known))
+            found.append(known[family])
+        elif isinstance(family, type) and issubclass(family, Architecture):
+            found.append(family)
+        else:
+            raise OptionError(f"family must be a name or a subclass of Architecture, got {family!r}")
+    return tuple(dict.fromkeys(found))
+
+
+def path_option(name: str, value: object) -> Path:
+    """Return a path that the user gave. Raises `OptionError` for anything else."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise OptionError(f"{name} must be a path, got {value!r}")
+    return Path(os.fspath(value))
+
+
+def _check_known(name: str, value: object, known: Sequence[str]) -> None:
+    if value not in known:
+        raise OptionError(f"{name} must be one of {', '.join(known)}, got {value!r}{nearest(value, known)}")
+
+
+def _check_positive(name: str, value: object, unit: str) -> None:
+    if value is None:
+        return
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(float(value)) or float(value) <= 0:  # type: ignore[arg-type]
+        raise OptionError(f"{name} must be a positive number of {unit}, got {value!r}")
+
+
+def _check_whole(name: str, value: object, low: int) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise OptionError(f"{name} must be a whole number, at least {low}, got {value!r}")

@@ -1,0 +1,108 @@
+"""Where a search stands: what the live view shows and callbacks are given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from automl.limits import Limits
+from automl.scoring import joint_status
+from automl.strategies.base import Proposal, Result
+from automl.trial import SCORED, Outcome
+
+_KEPT = 5  # configurations whose checkpoints stay whatever the strategy says
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One configuration or baseline that ended a rung. `loss` is lower-is-better; None: it failed, for `reason`."""
+
+    name: str
+    loss: float | None
+    score: float | None
+    epochs: int
+    seconds: float
+    status: str
+    reason: str
+    is_baseline: bool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A search at one moment. Times in seconds; `score` is in the metric's own sign, on the choose rows.
+
+    begun, ended, failed: proposals, baselines not counted. running: those at work or queued, baselines included.
+    """
+
+    elapsed: float
+    time_limit: float | None
+    begun: int
+    ended: int
+    failed: int
+    running: int
+    configurations: int
+    best: Ended | None
+    baselines: tuple[Ended, ...]
+    latest: tuple[Ended, ...]
+
+
+@dataclass
+class Tally:
+    """Counts what a study begins and ends."""
+
+    begun: int = 0
+    failed: int = 0
+    numbers: set[int] = field(default_factory=set)
+    ended: list[Ended] = field(default_factory=list)
+    best: Ended | None = None
+    losses: dict[int, float] = field(default_factory=dict)
+
+    def begin(self, proposal: Proposal | str) -> None:
+        """Count a proposal as begun."""
+        if isinstance(proposal, Proposal):
+            self.begun += 1
+            self.numbers.add(proposal.number)
+
+    def end(self, proposal: Proposal | str, outcomes: Sequence[Outcome], result: Result | None) -> None:
+        """Count a proposal, or a baseline (without a result), as ended."""
+        status, reason = joint_status(outcomes)
+        scores = [outcome.score for outcome in outcomes if outcome.score is not None]
+        entry = Ended(
+            name=proposal if isinstance(proposal, str) else f"#{proposal.number} {type(proposal.configuration.architecture).__name__}",
+            loss=None if result is None else result.loss,
+            score=sum(scores) / len(scores) if scores and status in SCORED else None,
+            epochs=max(outcome.epochs for outcome in outcomes),
+            seconds=sum(outcome.seconds for outcome in outcomes),
+            status=status,
+            reason=reason,
+            is_baseline=isinstance(proposal, str),
+        )
+        self.ended.append(entry)
+        if isinstance(proposal, str):
+            return
+        self.numbers.add(proposal.number)
+        if entry.loss is None:
+            self.failed += 1
+            return
+        self.losses[proposal.number] = entry.loss
+        if self.best is None or self.best.loss is None or entry.loss < self.best.loss:
+            self.best = entry
+
+    def best_numbers(self) -> frozenset[int]:
+        """Return the numbers of the few best configurations so far."""
+        return frozenset(sorted(self.losses, key=lambda number: self.losses[number])[:_KEPT])
+
+    def progress(self, limits: Limits, running: int) -> Progress:
+        """Return the search as it stands."""
+        return Progress(
+            elapsed=limits.elapsed(),
+            time_limit=limits.time_limit,
+            begun=self.begun,
+            ended=sum(not entry.is_baseline for entry in self.ended),
+            failed=self.failed,
+            running=running,
+            configurations=len(self.numbers),
+            best=self.best,
+            baselines=tuple(entry for entry in self.ended if entry.is_baseline),
+            latest=tuple(self.ended[-8:]),
+        )

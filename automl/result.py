@@ -1,0 +1,148 @@
+"""What a search hands back: the board, the best model, and honest scores for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from automl import models
+from automl.board import Entry, entries, frame
+from automl.errors import NoModelError
+from automl.metrics import metric
+from automl.reporting import ReportScore, report_scores
+from automl.run_folder import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from automl.predictor import Predictor
+    from search_spaces.domains import Families
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The outcome of a search, read from its folder.
+
+    include_baselines: whether `best` may be a baseline. ended_by: why the search ended, in words; empty if not known.
+    """
+
+    run: Run
+    include_baselines: bool = False
+    ended_by: str = ""
+
+    @classmethod
+    def open(cls, path: str | Path, families: Families = ()) -> Self:
+        """Read the result of a run, also while it still goes on in another process.
+
+        Raises `RunError` where `path` holds no run, `ModelError` where it needs `families` that aren't given.
+        """
+        run = Run.open(Path(path), families, read_only=True)
+        return cls(run, bool(run.store.settings()["include_baselines"]))
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.run.path
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """Every configuration and baseline, the best first."""
+        return entries(self.run)
+
+    @cached_property
+    def best_entry(self) -> Entry:
+        """The best network, or the best model of all with `include_baselines`. Raises `NoModelError` if there is none."""
+        scored = [entry for entry in self.entries if entry.loss is not None]
+        for entry in scored:
+            if not entry.is_baseline or self.include_baselines:
+                return entry
+        failed = [entry for entry in self.entries if entry.loss is None]
+        reasons = f"; {failed[0].name} ended as {failed[0].status!r}: {failed[0].reason}" if failed else ""
+        raise NoModelError(f"no network was trained to a score{reasons}; give the search more time or more trials")
+
+    @cached_property
+    def report(self) -> Mapping[int, ReportScore]:
+        """Scores on rows that chose nothing, for the best network and the baselines, by configuration number."""
+        best = next((entry for entry in self.entries if not entry.is_baseline and entry.loss is not None), None)
+        return report_scores(self.run, self.entries, best)
+
+    def leaderboard(self) -> pd.DataFrame:
+        """Return the board: one row for each configuration and baseline, ranked by `validation_score`.
+
+        Columns: rank, model, family, validation_score (on the choose rows), report_score (on the report rows; for the best
+        network and the baselines), training_seconds, predict_ms_per_1000 (rows), parameters, epochs, status, reason.
+        """
+        return frame(self.entries, {number: score.value for number, score in self.report.items()})
+
+    @cached_property
+    def best(self) -> Predictor:
+        """The best network with its preprocessing (or model, with `include_baselines`): predicts, evaluates, exports."""
+        return models.predictor(self.run, self.best_entry, self._scores())
+
+    def _scores(self) -> dict[str, Any]:
+        """Return what a model card says of the best model."""
+        entry, reported = self.best_entry, self.report.get(self.best_entry.number)
+        scores: dict[str, Any] = {"metric": self.run.task.metric, "validation": entry.score, "model": entry.name}
+        if reported is not None:
+            scores["report"] = reported.value
+            scores["report_interval"] = [reported.low, reported.high]
+            scores["report_method"] = reported.method
+        return scores
+
+    def evaluate(self, test: Any) -> dict[str, float]:
+        """Return the best model's scores on the user's own test data (a path, a DataFrame with the target, or (X, y))."""
+        return self.best.evaluate(test)
+
+    def refit(self) -> Predictor:
+        """Train the best network again on all rows, for as many epochs as its best one; it has no score of its own."""
+        return models.refitted(self.run, self.best_entry, self._scores())
+
+    def summary(self) -> str:
+        """Return in a few lines what was searched, what won, and by how much."""
+        task = self.run.task
+        networks = [entry for entry in self.entries if not entry.is_baseline]
+        failed = [entry for entry in networks if entry.loss is None]
+        lines = [
+            f"{task.kind} task, target {task.target_name!r}, {len(task.target)} rows; metric {task.metric}",
+            f"{len(networks)} networks tried, {len(failed)} failed{f' ({self._reasons(failed)})' if failed else ''}",
+        ]
+        if any(entry.loss is not None for entry in networks):
+            lines += self._winner()
+        if self.ended_by:
+            lines.append(f"the search ended: {self.ended_by}")
+        return "\n".join([*lines, f"run folder: {self.path}"])
+
+    @staticmethod
+    def _reasons(failed: list[Entry]) -> str:
+        counts: dict[str, int] = {}
+        for entry in failed:
+            counts[entry.status] = counts.get(entry.status, 0) + 1
+        return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+
+    def _winner(self) -> list[str]:
+        """Return the lines on the best network and how it stands against the baselines."""
+        network = next(entry for entry in self.entries if not entry.is_baseline and entry.loss is not None)
+        lines = [f"best network: {network.name}, validation {self.run.task.metric} {network.score:.5g}"]
+        reported = self.report.get(network.number)
+        if reported is not None:
+            interval = f"95 % interval {reported.low:.5g} to {reported.high:.5g}"
+            lines.append(f"honest score: {reported.value:.5g} ({interval}; {reported.method})")
+        baselines = [entry for entry in self.entries if entry.is_baseline and entry.loss is not None]
+        if baselines:
+            lines.append(self._verdict(network, baselines[0]))
+        return lines
+
+    def _verdict(self, network: Entry, baseline: Entry) -> str:
+        """Say who wins, on the rows that chose nothing where both have such a score."""
+        scoring = metric(self.run.task.metric, self.run.task.kind)
+        ours, theirs, rows = network.score, baseline.score, "validation"
+        if network.number in self.report and baseline.number in self.report:
+            ours, theirs, rows = self.report[network.number].value, self.report[baseline.number].value, "report"
+        if ours is None or theirs is None:
+            return f"baseline {baseline.name}: no score"
+        if scoring.loss(theirs) < scoring.loss(ours):
+            return f"A BASELINE WINS: {baseline.name} scores {theirs:.5g} on the {rows} rows, the best network {ours:.5g}"
+        return f"best baseline: {baseline.name}, {theirs:.5g} on the {rows} rows against {ours:.5g}"

@@ -1,0 +1,82 @@
+"""The folder of a run: everything a search knows, so that it can be resumed, read and turned into models.
+
+    run.db         settings, proposals, trials, outcomes (automl.store)
+    task/          the data as the networks see them (automl.task)
+    checkpoints/   weights and predictions of each configuration (automl.training.checkpoint)
+    logs/          what the workers printed
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from automl.errors import RunError
+from automl.store import Store
+from automl.task import Task
+from automl.training.checkpoint import Checkpoints
+from search_spaces.domains import Families
+
+_OWN = ("run.db", "task", "checkpoints", "logs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run. `released` are the configurations whose weights were deleted by this process."""
+
+    path: Path
+    store: Store
+    task: Task
+    checkpoints: Checkpoints
+    released: set[int] = field(default_factory=set)
+
+    @classmethod
+    def create(cls, path: Path, task: Task, settings: dict[str, Any], families: Families = ()) -> Run:
+        """Begin a new run in an empty folder."""
+        store = Store.create(path, settings, families)
+        task.save(path / "task")
+        return cls(path, store, Task.load(path / "task"), Checkpoints(path / "checkpoints"))
+
+    @classmethod
+    def open(cls, path: Path, families: Families = (), *, read_only: bool = False) -> Run:
+        """Open the folder of an earlier run. Raises `RunError` where there is none, or another process writes to it."""
+        store = Store.open(path, families, read_only=read_only)
+        return cls(path, store, Task.load(path / "task"), Checkpoints(path / "checkpoints"))
+
+    def release(self, closed: Iterable[int], keep: frozenset[int]) -> None:
+        """Delete the weights of closed configurations, but for those to keep."""
+        for number in closed:
+            if number not in keep and number not in self.released:
+                self.checkpoints.release(number)
+                self.released.add(number)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Check that a new run may use the folder `path`.
+
+    Raises `RunError` where it holds another search (unless `overwrite`) or anything that isn't ours.
+    """
+    if path.exists() and not path.is_dir():
+        raise RunError(f"out must be a folder, but {path} is a file; choose another path")
+    names = sorted(entry.name for entry in path.iterdir()) if path.exists() else []
+    foreign = [name for name in names if not name.startswith(_OWN)]
+    if foreign:
+        raise RunError(f"out must be an empty folder, but {path} holds {', '.join(foreign[:3])}; choose another path")
+    if "run.db" in names and not overwrite:
+        raise RunError(
+            f"out must be an empty folder, but {path} holds another search; go on with it (automl resume, resume=...), "
+            "choose another out, or pass overwrite"
+        )
+
+
+def make_empty(path: Path) -> None:
+    """Make `path` an empty folder, after `check_free`."""
+    for entry in path.iterdir() if path.exists() else ():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    path.mkdir(parents=True, exist_ok=True)

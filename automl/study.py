@@ -1,0 +1,143 @@
+"""The search loop: the only place where strategy, executor, store and checkpoints meet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from automl.executors.base import Executor
+from automl.limits import Forecast, Limits
+from automl.progress import Progress, Tally
+from automl.run_folder import Run
+from automl.scoring import judge
+from automl.strategies.base import Proposal, Result, Strategy
+from automl.trial import Outcome, Trial
+from search_spaces.configuration import Configuration
+
+_TICK = 0.5  # seconds between two looks at the callbacks
+_PATIENCE = 5  # proposals in a row that don't fit into the time left before the search ends
+
+Callback = Callable[[Progress], bool | None]
+
+
+@dataclass
+class Study:
+    """One search: asks the strategy, runs the trials, keeps the record.
+
+    A callback is called after outcomes and about twice a second; the search ends early where it returns True.
+    """
+
+    run_folder: Run
+    strategy: Strategy
+    executor: Executor
+    limits: Limits
+    seed: int
+    callbacks: Sequence[Callback] = ()
+    running: dict[int, Proposal | str] = field(default_factory=dict)
+    forecast: Forecast = field(default_factory=Forecast)
+    tally: Tally = field(default_factory=Tally)
+
+    def run(self, baselines: Sequence[str]) -> None:
+        """Search until the limits close or the strategy is done; a killed search goes on where it was."""
+        try:
+            self._take_over(baselines)
+            while self.running or (self.limits.open() and not self.strategy.done):
+                begun = self._begin()
+                if not self.running and not begun:
+                    break
+                self._collect(self.executor.wait(_TICK))
+                if self._interrupted():
+                    break
+        finally:
+            self.executor.stop()
+
+    def _take_over(self, baselines: Sequence[str]) -> None:
+        """Learn what an earlier process finished, and begin again what it had begun."""
+        records = self.run_folder.store.records()
+        earlier = [record for record in records if isinstance(record.proposal, Proposal)]
+        self.strategy.adopt([record.proposal for record in earlier])
+        for record in earlier:
+            if record.result is not None:
+                self._learn(record.proposal, record.outcomes, record.result)
+        for record in records:
+            if not record.outcomes:
+                self._submit(record.proposal, record.trials)
+        known = {record.proposal for record in records}
+        if not earlier:
+            self._begin()
+        for position, name in enumerate(baselines):
+            if name not in known:
+                self._submit(name, self._trials(-1 - position, name, (0, 1, 1)), is_new=True)
+
+    def _begin(self) -> int:
+        """Ask for proposals while there is room, and begin those that can finish; return how many began."""
+        begun = refused = 0
+        while self.limits.open() and self.executor.room() > 0 and refused < _PATIENCE:
+            proposals = self.strategy.ask(self.executor.room())
+            for proposal in proposals:
+                if self.forecast.seconds(proposal) > self.limits.remaining():
+                    refused += 1
+                    continue
+                span = (proposal.start, proposal.stop, proposal.total)
+                self._submit(proposal, self._trials(proposal.number, proposal.configuration, span), is_new=True)
+                begun += 1
+            if not proposals:
+                break
+        return begun
+
+    def _trials(self, number: int, configuration: Configuration | str, span: tuple[int, int, int]) -> list[Trial]:
+        """Return a trial for each fold; `span` is (start, stop, total) in epochs."""
+        start, stop, total = span
+        first = self.run_folder.store.next_trial_number()
+        return [
+            Trial(
+                number=first + fold,
+                configuration_number=number,
+                configuration=configuration,
+                seed=seed_of(self.seed, number, fold),
+                start=start,
+                stop=stop,
+                total=total,
+                fold=fold,
+                deadline=self.limits.deadline,
+            )
+            for fold in range(len(self.run_folder.task.folds))
+        ]
+
+    def _submit(self, proposal: Proposal | str, trials: Sequence[Trial], *, is_new: bool = False) -> None:
+        if is_new:
+            self.run_folder.store.begin(proposal, trials)
+        timed = [replace(trial, deadline=self.limits.deadline) for trial in trials]
+        self.running[self.executor.submit(timed)] = proposal
+        self.tally.begin(proposal)
+
+    def _collect(self, ended: Sequence[tuple[int, list[Outcome]]]) -> None:
+        """Record what ended, tell the strategy, and let go of the checkpoints that nobody will continue."""
+        for ticket, outcomes in ended:
+            proposal = self.running.pop(ticket)
+            if isinstance(proposal, str):
+                self.run_folder.store.finish(outcomes, None)
+                self.tally.end(proposal, outcomes, None)
+                continue
+            result = judge(self.run_folder.task, self.run_folder.checkpoints, proposal, outcomes)
+            self.run_folder.store.finish(outcomes, result)
+            self._learn(proposal, outcomes, result)
+        if ended:
+            self.run_folder.release(self.strategy.closed, keep=self.tally.best_numbers())
+
+    def _learn(self, proposal: Proposal, outcomes: Sequence[Outcome], result: Result) -> None:
+        self.strategy.tell([result])
+        self.forecast.learn(proposal, outcomes)
+        self.tally.end(proposal, outcomes, result)
+
+    def _interrupted(self) -> bool:
+        """Show where the search stands; whether a callback asked for its end."""
+        progress = self.tally.progress(self.limits, len(self.running))
+        return any([callback(progress) is True for callback in self.callbacks])
+
+
+def seed_of(seed: int, number: int, fold: int) -> int:
+    """Return the seed of a configuration on a fold: the same for all of its rungs, whatever else runs."""
+    digest = hashlib.sha256(f"{seed}/{number}/{fold}".encode()).digest()
+    return int.from_bytes(digest[:7], "big")
