@@ -72,7 +72,7 @@ class Metric:
             return np.full(len(weights), math.nan)
         with np.errstate(all="ignore"):
             scores = self._measure(target, prediction, weights.astype(np.float64, copy=False))
-        return np.where(np.isfinite(scores), scores, math.nan)
+        return np.where(np.isfinite(scores) & (weights.sum(1) > 0), scores, math.nan)
 
     def loss(self, score: float) -> float:
         """Return the score in the sign in which lower is better."""
