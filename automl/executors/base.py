@@ -1,0 +1,45 @@
+"""The seam below a search: somewhere to run trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from automl.trial import Outcome, Trial
+
+
+class TrialCrashed(RuntimeError):
+    """An exception left `run_trials`: a bug of ours, with its traceback. What goes wrong with a configuration is an outcome."""
+
+
+class Executor(Protocol):
+    """Runs cohorts: trials that belong together, one after the other in one place, each with an outcome whatever happens to them.
+
+    A cohort that outlives the latest deadline of its trials by a second is killed, where the executor can ("timeout"); one whose
+    process dies is "killed". The search loop calls `submit` while there is room, then `wait`, and `stop` at the end.
+    """
+
+    def room(self) -> int:
+        """Return how many more cohorts may be submitted now: enough to keep every worker busy, with one waiting."""
+        ...
+
+    def submit(self, trials: Sequence[Trial]) -> int:
+        """Take a cohort to run, at least one trial, and return its ticket."""
+        ...
+
+    def wait(self, seconds: float) -> list[tuple[int, list[Outcome]]]:
+        """Return the cohorts that ended, by ticket, each with an outcome for every trial in the order of submission.
+
+        Returns as soon as one ended, when the time is over (then empty), and at once where nothing is running. Inline, this is
+        where trials run, as long as it takes. Raises `TrialCrashed` for a bug, `RunError` where trials can't be run any more.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Kill what runs and leave nothing behind. Stopping twice does nothing."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...

@@ -1,0 +1,197 @@
+"""A process for each cohort of trials: one that hangs or crashes is killed alone, and deadlines are kept whatever trials do."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from automl.errors import RunError
+from automl.executors.base import TrialCrashed
+from automl.executors.handle import Zygote
+from automl.executors.wire import Inbox, families_to_text, outcome_from_dict
+from automl.trial import Outcome, Status, Trial, trial_to_dict
+from search_spaces.domains import Families
+
+GRACE = 1.0  # seconds beyond its deadline before a cohort is killed
+_LONG = 3600.0  # seconds; what the system takes for "for ever" has limits
+
+
+@dataclass
+class _Cohort:
+    """Trials under way.
+
+    deadline: the latest of theirs, None if one has none. started: `time.time()`, None while they wait for a worker.
+    """
+
+    trials: list[Trial]
+    pipe: int
+    deadline: float | None
+    inbox: Inbox = field(default_factory=Inbox)
+    started: float | None = None
+    is_late: bool = False
+
+    def kill_in(self) -> float:
+        """Return the seconds until it has to be killed."""
+        if self.deadline is None or self.started is None or self.is_late:
+            return float("inf")
+        return self.deadline + GRACE - time.time()
+
+
+class ProcessesExecutor:
+    """Runs each cohort in a child of the zygote, on one thread.
+
+    What children print goes to logs/workers.log beside the checkpoints. families: the user's own, from a script, a notebook or an
+    importable module. workers: cohorts at the same time. zygote: one that was started earlier; it ends with the executor.
+    """
+
+    def __init__(
+        self, task_folder: Path, checkpoints_root: Path, families: Families = (), workers: int = 1, zygote: Zygote | None = None
+    ) -> None:
+        pickled = families_to_text(families)
+        self._workers = workers
+        self._cohorts: dict[int, _Cohort] = {}
+        self._submitted = 0
+        self._ended: list[tuple[int, list[Outcome]]] = []
+        self._failure: Exception | None = None
+        self._is_stopped = False
+        self._zygote = zygote or Zygote.start()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._zygote.control, selectors.EVENT_READ)
+        setup = {
+            "path": [str(Path(entry).absolute()) for entry in sys.path],
+            "families": pickled,
+            "task": str(task_folder.absolute()),
+            "checkpoints": str(checkpoints_root.absolute()),
+            "workers": workers,
+        }
+        self._zygote.set_up(checkpoints_root.absolute().parent / "logs" / "workers.log", setup)
+
+    def room(self) -> int:
+        return 0 if self._is_stopped else self._workers + 1 - len(self._cohorts)
+
+    def submit(self, trials: Sequence[Trial]) -> int:
+        if self._is_stopped:
+            raise RunError("the executor must be running to take trials, but was stopped; make another")
+        self._submitted += 1
+        ticket, deadlines = self._submitted, [trial.deadline for trial in trials if trial.deadline is not None]
+        ours, theirs = os.pipe()
+        try:
+            message = {"kind": "run", "ticket": ticket, "trials": [trial_to_dict(trial) for trial in trials]}
+            self._zygote.send(message, theirs)
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+        os.set_blocking(ours, False)
+        self._selector.register(ours, selectors.EVENT_READ, ticket)
+        self._cohorts[ticket] = _Cohort(list(trials), ours, max(deadlines) if len(deadlines) == len(trials) else None)
+        return ticket
+
+    def wait(self, seconds: float) -> list[tuple[int, list[Outcome]]]:
+        until = time.monotonic() + seconds
+        while self._cohorts and not self._ended and self._failure is None:
+            left = min([_LONG, until - time.monotonic(), *(cohort.kill_in() for cohort in self._cohorts.values())])
+            for key, _ in self._selector.select(max(left, 0.0)):
+                if key.data is None:
+                    self._hear()
+                elif key.data in self._cohorts:
+                    self._read(key.data)
+            self._kill_late()
+            if time.monotonic() >= until:
+                break
+        if not self._ended and self._failure is not None:
+            raise self._failure
+        ended, self._ended = self._ended, []
+        return ended
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        self._zygote.stop()
+        for ticket in list(self._cohorts):
+            self._forget(ticket)
+        self._selector.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _hear(self) -> None:
+        """Take what the zygote has to say. A failure is kept until the cohorts that ended before it are handed over."""
+        try:
+            messages = self._zygote.receive()
+        except RunError as error:
+            self._failure = error
+            return
+        for message in messages:
+            cohort = self._cohorts.get(message["ticket"])
+            if cohort is None:
+                continue
+            if message["kind"] == "started":
+                cohort.started = message["time"]
+            elif not self._read(message["ticket"]):
+                self._lose(message["ticket"], message["code"])
+
+    def _read(self, ticket: int) -> bool:
+        """Take what a child has sent so far; whether its cohort ended with that."""
+        cohort = self._cohorts[ticket]
+        try:
+            while data := os.read(cohort.pipe, 1 << 16):
+                for message in cohort.inbox.take(data):
+                    self._end(ticket, message)
+                    return True
+        except BlockingIOError:
+            return False
+        if cohort.pipe in self._selector.get_map():
+            self._selector.unregister(cohort.pipe)  # the zygote will say how the child ended
+        return False
+
+    def _end(self, ticket: int, message: dict[str, Any]) -> None:
+        cohort = self._forget(ticket)
+        if "crash" in message:
+            self._failure = TrialCrashed(f"running trials {[trial.number for trial in cohort.trials]} raised\n{message['crash']}")
+        else:
+            self._ended.append((ticket, [outcome_from_dict(outcome) for outcome in message["outcomes"]]))
+
+    def _lose(self, ticket: int, code: int) -> None:
+        """End a cohort whose child died before it could say what came of it."""
+        cohort = self._forget(ticket)
+        status: Status = "timeout" if cohort.is_late else "killed"
+        reason = f"still running {GRACE:g} s after its deadline" if cohort.is_late else _cause(code)
+        seconds = 0.0 if cohort.started is None else time.time() - cohort.started
+        share = seconds / len(cohort.trials)
+        self._ended.append((ticket, [Outcome(trial.number, status, reason, seconds=share) for trial in cohort.trials]))
+
+    def _forget(self, ticket: int) -> _Cohort:
+        cohort = self._cohorts.pop(ticket)
+        if cohort.pipe in self._selector.get_map():
+            self._selector.unregister(cohort.pipe)
+        os.close(cohort.pipe)
+        return cohort
+
+    def _kill_late(self) -> None:
+        for ticket, cohort in self._cohorts.items():
+            if cohort.kill_in() <= 0:
+                cohort.is_late = True
+                try:
+                    self._zygote.send({"kind": "kill", "ticket": ticket})
+                except RunError as error:
+                    self._failure = error
+
+
+def _cause(code: int) -> str:
+    """Say why a child died, by its exit code."""
+    if code == -signal.SIGKILL:
+        return "the process was killed (signal 9), by the system if memory ran out"
+    if code < 0:
+        return f"the process died of signal {-code} ({signal.Signals(-code).name}); logs/workers.log says where"
+    return f"the process ended itself with exit code {code}; logs/workers.log may say why"
