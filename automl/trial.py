@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
+from automl.baselines import BaselineFault, fit_baseline
+from automl.errors import RunError
+from automl.metrics import metric
+from automl.task import Task
+from automl.training.checkpoint import Checkpoints, Progress, Snapshot
+from automl.training.course import Span
+from automl.training.loop import train
+from automl.training.networks import NetworkFault, described, one_thread, ran_out_of_memory
 from search_spaces.configuration import Configuration
+from search_spaces.domains import Families, Infeasible
 
 Status: TypeAlias = Literal[
     "finished",  # trained to `stop`
@@ -26,9 +37,9 @@ SCORED: frozenset[Status] = frozenset({"finished", "stopped", "cut"})
 class Trial:
     """One network to train, or one baseline to fit, on one fold.
 
-    number: the trial's own number, unique in a run. configuration: what to train, or the name of a baseline. configuration_number: the number of
-    the configuration; trials that differ only in fold or epochs share it, and with it their checkpoints. seed: equal for all rungs
-    of a configuration on a fold. start, stop, total: epochs. deadline: seconds since the epoch (`time.time()`), or None.
+    number: the trial's own number, unique in a run. configuration: what to train, or the name of a baseline.
+    configuration_number: trials that differ only in fold or epochs share it, and with it their checkpoints. seed: equal for all
+    rungs of a configuration on a fold. start, stop, total: epochs. deadline: in `time.time()` seconds, or None.
     """
 
     number: int
@@ -65,9 +76,94 @@ class Outcome:
 
 def trial_to_dict(trial: Trial) -> dict[str, Any]:
     """Return a trial as JSON data."""
-    raise AssertionError
+    values = {entry.name: getattr(trial, entry.name) for entry in fields(Trial)}
+    made_of = trial.configuration
+    return {**values, "configuration": made_of if isinstance(made_of, str) else made_of.to_dict()}
 
 
-def trial_from_dict(data: Mapping[str, Any], families: tuple[type, ...] = ()) -> Trial:
-    """Return the trial that `trial_to_dict` wrote."""
-    raise AssertionError
+def trial_from_dict(data: Mapping[str, Any], families: Families = ()) -> Trial:
+    """Return the trial that `trial_to_dict` wrote; `families` are those known beside the built-in ones."""
+    made_of = data["configuration"]
+    configuration = made_of if isinstance(made_of, str) else Configuration.from_dict(made_of, families)
+    return Trial(**{**{entry.name: data[entry.name] for entry in fields(Trial)}, "configuration": configuration})
+
+
+def run_trials(trials: Sequence[Trial], task: Task, checkpoints: Checkpoints) -> list[Outcome]:
+    """Run trials one after the other and return an outcome for each, in their order.
+
+    Reads the checkpoint that a trial continues, writes the one that it ends with and the predictions for the choose rows; touches
+    nothing else. Trials share the time to their deadline: none may use up what the others need. What can go wrong with a
+    configuration is an outcome; an exception is a bug, or the user's Ctrl-C.
+    """
+    with one_thread():
+        return [_run(_with_share(trial, len(trials) - i), task, checkpoints) for i, trial in enumerate(trials)]
+
+
+def _with_share(trial: Trial, waiting: int) -> Trial:
+    """Give a trial its share of the time left, when `waiting` trials (itself included) have to be done in it."""
+    if trial.deadline is None:
+        return trial
+    now = time.time()
+    return replace(trial, deadline=now + (trial.deadline - now) / waiting)
+
+
+def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:
+    began = time.perf_counter()
+    try:
+        if isinstance(trial.configuration, str):
+            outcome = _fit(trial, trial.configuration, task, checkpoints)
+        else:
+            outcome = _train(trial, trial.configuration, task, checkpoints)
+    except Infeasible as error:
+        outcome = Outcome(trial.number, "infeasible", str(error))
+    except (NetworkFault, BaselineFault, RunError, MemoryError, RuntimeError) as error:
+        if ran_out_of_memory(error):
+            outcome = Outcome(trial.number, "out_of_memory", described(error))
+        elif isinstance(error, RuntimeError):
+            raise
+        else:
+            outcome = Outcome(trial.number, "error", str(error))
+    return replace(outcome, seconds=time.perf_counter() - began)
+
+
+def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: Checkpoints) -> Outcome:
+    number, fold = trial.configuration_number, trial.fold
+    earlier = checkpoints.read(number, fold, trial.start) if trial.start else None
+    span = Span(trial.seed, trial.start, trial.stop, trial.total, trial.deadline)
+    trained = train(configuration, task, task.folds[fold], span, earlier)
+    if trained.snapshot is not None:
+        checkpoints.write(number, fold, trained.snapshot)
+    if trained.predictions is not None:
+        checkpoints.write_predictions(number, fold, trained.predictions)
+    return Outcome(
+        trial=trial.number,
+        status=trained.ending,
+        reason=trained.reason,
+        score=trained.progress.best_score if trained.ending in SCORED else None,
+        epochs=trained.progress.epoch,
+        best_epoch=trained.progress.best_epoch,
+        parameters=trained.parameters,
+        predict_ms=trained.predict_ms,
+        curve=trained.curve,
+    )
+
+
+def _fit(trial: Trial, name: str, task: Task, checkpoints: Checkpoints) -> Outcome:
+    number, fold = trial.configuration_number, task.folds[trial.fold]
+    fitted = fit_baseline(name, task, fold, trial.seed, trial.deadline)
+    weight = None if task.score_weight is None else task.score_weight[fold.choose]
+    score = metric(task.metric, task.kind).score(task.target[fold.choose], fitted.predictions, weight)
+    if math.isnan(score):
+        reason = f"{task.metric} is undefined on the {len(fold.choose)} choose rows of this fold"
+        return Outcome(trial.number, "error", reason)
+    if fitted.weights is not None:
+        checkpoints.write(number, trial.fold, Snapshot(Progress(), fitted.weights, fitted.weights, {}))
+    checkpoints.write_predictions(number, trial.fold, fitted.predictions)
+    return Outcome(
+        trial=trial.number,
+        status="cut" if fitted.cut else "finished",
+        reason=fitted.reason,
+        score=score,
+        parameters=fitted.parameters,
+        predict_ms=fitted.predict_ms,
+    )

@@ -59,6 +59,9 @@ class Learner:
     def weights(self) -> Weights:
         """Return a copy of parameters and buffers, on the CPU."""
         state = self.network.state_dict()
+        strange = [name for name, value in state.items() if not isinstance(value, Tensor)]
+        if strange:
+            raise NetworkFault(f"the state of {type(self.network).__name__} must be tensors, but {strange[0]!r} is none")
         return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
 
     def training_state(self) -> Weights:

@@ -36,8 +36,11 @@ def train(
 ) -> Trained:
     """Train a configuration on a fold: `earlier` (a snapshot after `span.start` epochs) goes on, None begins with new weights.
 
-    Raises `Infeasible` or `NetworkFault` where the architecture fails. All other exceptions are bugs, or want of memory.
+    Raises `Infeasible` or `NetworkFault` where the configuration fails. All other exceptions are bugs, or want of memory.
     """
+    loss = type(configuration.recipe.loss).__name__
+    if loss not in task.losses:
+        raise Infeasible(f"recipe/loss must be one of {', '.join(task.losses)} for a {task.kind} task, got {loss}")
     with own_randomness(device):
         rows, exam = Rows.of(task, fold.fit, fold.outputs, device), Exam.of(task, fold, device)
         learner = Learner(configuration, fold.inputs, fold.outputs, span.seed, device)
@@ -59,7 +62,7 @@ def _epochs(course: Course) -> tuple[Ending, str]:
 def _epoch(course: Course, epoch: int) -> tuple[Ending, str] | None:
     """Train and score one epoch; return a reason to end, if there is one."""
     began = time.perf_counter()
-    if not course.clock.fits(course.progress.epoch_seconds):
+    if course.progress.epoch and not course.clock.fits(course.progress.epoch_seconds):
         return "cut", f"epoch {epoch} would have ended after the deadline"
     share, loss = train_epoch(course.learner, course.rows, epoch, course.span.total, course.clock)
     if share == 0:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from automl.task import Task
 from automl.training.checkpoint import Checkpoints
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CPU = torch.device("cpu")
+_FULL = ("allocate memory", "not enough memory", "ALLOC_FAILED")  # what allocators of CPU and CUDA libraries say
 _BLOCK = 8192  # rows predicted at once: bounds the memory, and is the same everywhere so that predictions are too
 
 
@@ -66,6 +68,10 @@ def build_network(architecture: Architecture, inputs: Inputs, outputs: Outputs, 
             raise NetworkFault(f"{type(architecture).__name__}.build raised {described(error)}") from error
     if not isinstance(network, nn.Module):
         raise NetworkFault(f"{type(architecture).__name__}.build must return an nn.Module, got {type(network).__name__}")
+    if any(is_lazy(parameter) for parameter in network.parameters()):
+        raise NetworkFault(
+            f"{type(architecture).__name__}.build must know the shapes of all parameters; lazy modules have none yet"
+        )
     return network
 
 
@@ -85,6 +91,16 @@ def described(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
+
+
+def ran_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or one behind it, says that the host's or the device's memory is full."""
+    if error is None:
+        return False
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    # The allocator of the CPU raises a plain RuntimeError.
+    allocator = isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
+    return full or allocator or ran_out_of_memory(error.__cause__)
 
 
 def predict(network: nn.Module, numeric: Tensor, categorical: Tensor, outputs: Outputs) -> NDArray[Any]:
@@ -131,16 +147,12 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
 
 def in_units(standard: NDArray[np.float64], outputs: Values) -> NDArray[np.float64]:
     """Return standardised values in the target's units."""
-    return outputs.mean + standard * _spread(outputs)
+    return outputs.mean + outputs.std * standard
 
 
 def standardised(target: NDArray[Any], outputs: Values) -> NDArray[np.float32]:
     """Return a target in standard units; the difference is taken in float64, where large values keep their digits."""
-    return ((np.asarray(target, np.float64) - outputs.mean) / _spread(outputs)).astype(np.float32)
-
-
-def _spread(outputs: Values) -> float:
-    return outputs.std if outputs.std > 0 else 1.0  # a constant target has no units of its own
+    return ((np.asarray(target, np.float64) - outputs.mean) / outputs.std).astype(np.float32)
 
 
 def load_network(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -40,7 +40,8 @@ class Rows:
     def of(cls, task: Task, rows: NDArray[np.int64], outputs: Outputs, device: torch.device) -> Rows:
         """Copy rows of a task onto a device."""
         target = standardised(task.target[rows], outputs) if isinstance(outputs, Values) else task.target[rows]
-        weight = None if task.loss_weight is None else to_tensor(with_mean_one(task.loss_weight[rows])).to(device)
+        weights = loss_weight(task, rows)
+        weight = None if weights is None else to_tensor(weights).to(device)
         numeric, categorical = to_tensor(task.numeric[rows]).to(device), to_tensor(task.categorical[rows]).to(device)
         return cls(numeric, categorical, to_tensor(target).to(device), weight)
 
@@ -70,9 +71,11 @@ def _cut(column: Tensor, index: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
     return torch.split(column.index_select(0, index), sizes)
 
 
-def with_mean_one(weight: NDArray[Any]) -> NDArray[np.float32]:
-    """Return weights scaled to a mean of 1, so that the learning rate means the same with and without them."""
-    weight = np.asarray(weight, np.float64)
+def loss_weight(task: Task, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """Return the weights of rows scaled to a mean of 1, so that a learning rate means the same with and without them."""
+    if task.loss_weight is None:
+        return None
+    weight = np.asarray(task.loss_weight[rows], np.float64)
     mean = weight.mean()
     return (weight / mean if mean > 0 else weight).astype(np.float32)
 

@@ -1,0 +1,188 @@
+"""Baselines: what a network has to beat, on the same rows, by the same metric, on the same board.
+
+    majority, mean   the shares of the classes, or the mean of the target
+    linear           logistic or ridge regression, on what the family `Linear` makes of the columns
+    boosting         scikit-learn's histogram gradient boosting with its default settings
+
+The first two are `Linear` networks whose weights were found otherwise, so they are stored, predict and export like all networks.
+Boosting is fitted again where it is needed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from automl.boosting import ITERATIONS, Boosting, fit_boosting
+from automl.library import BaselineFault, fit_in_time, library
+from automl.training.checkpoint import Weights
+from automl.training.networks import build_network, predict_network, standardised, to_tensor
+from automl.training.rows import loss_weight
+from search_spaces.configuration import Configuration
+from search_spaces.linear import Linear, LinearNetwork
+from search_spaces.spec import Values
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from automl.metrics import TaskKind
+    from automl.task import Fold, Task
+
+__all__ = [
+    "BaselineFault",
+    "Boosting",
+    "Fitted",
+    "baseline_configuration",
+    "baseline_names",
+    "fit_baseline",
+    "fit_boosting",
+]
+
+LINEAR_ITERATIONS = (20, 300)  # at first, at most
+
+_MOST_VALUES = 50_000_000  # of the matrix that a linear baseline is fitted on: 400 MB
+_DIRECT_FEATURES = 500  # up to here ridge regression is solved directly, beyond by iterations
+_NEVER = -30.0  # the logit of a class without fit rows
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted baseline.
+
+    predictions: for the choose rows, like a network's. weights: of a `Linear` network; None for boosting. parameters: their
+    number. predict_ms: for 1000 rows. cut: whether the deadline took iterations away. reason: what should be known.
+    """
+
+    predictions: NDArray[Any]
+    weights: Weights | None
+    parameters: int
+    predict_ms: float
+    cut: bool = False
+    reason: str = ""
+
+
+def baseline_names(kind: TaskKind) -> tuple[str, ...]:
+    """Return the names of the baselines for a kind of task, the quickest first."""
+    return ("mean" if kind == "regression" else "majority", "linear", "boosting")
+
+
+def baseline_configuration(name: str) -> Configuration | None:
+    """Return the configuration whose network a baseline's checkpoint holds (at epoch 0), or None for boosting."""
+    return None if name == "boosting" else Configuration(architecture=Linear())
+
+
+def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float | None = None) -> Fitted:
+    """Fit a baseline on the fit rows and predict the choose rows; deadline in `time.time()` seconds.
+
+    Raises `BaselineFault` where scikit-learn can't fit these rows.
+    """
+    if name == "boosting":
+        boosting = fit_boosting(task, fold, seed, deadline)
+        predictions, milliseconds = _timed(boosting.predict, task, fold)
+        reason = f"{boosting.iterations} of {ITERATIONS[1]} iterations in the time left" if boosting.cut else ""
+        return Fitted(predictions, None, 0, milliseconds, boosting.cut, reason)
+    network = cast(LinearNetwork, build_network(Linear(), fold.inputs, fold.outputs, seed))
+    cut, reason = False, ""
+    if name == "linear":
+        cut, reason = _fit_linear(network, task, fold, seed, deadline)
+    else:
+        _fit_constant(network, task, fold)
+    predictions, milliseconds = _timed(lambda numeric, codes: predict_network(network, numeric, codes, fold.outputs), task, fold)
+    size = sum(parameter.numel() for parameter in network.parameters())
+    return Fitted(predictions, network.state_dict(), size, milliseconds, cut, reason)
+
+
+def _timed(predict: Callable[[Any, Any], NDArray[Any]], task: Task, fold: Fold) -> tuple[NDArray[Any], float]:
+    """Return the predictions for the choose rows, and the milliseconds for 1000 rows."""
+    numeric, categorical = task.numeric[fold.choose], task.categorical[fold.choose]
+    began = time.perf_counter()
+    predictions = predict(numeric, categorical)
+    return predictions, 1e6 * (time.perf_counter() - began) / max(len(predictions), 1)
+
+
+# --------------------------------------------------------------------------------------------------------- majority, mean
+
+
+def _fit_constant(network: LinearNetwork, task: Task, fold: Fold) -> None:
+    """Let the network say the same of every row: the logarithms of the classes' shares, or the mean."""
+    target, weight = task.target[fold.fit], loss_weight(task, fold.fit)
+    if isinstance(fold.outputs, Values):
+        bias = np.array([np.average(standardised(target, fold.outputs), weights=weight)])
+    else:
+        shares = np.bincount(target, weights=weight, minlength=fold.outputs.width) / len(target)
+        bias = np.maximum(np.log(np.maximum(shares, np.finfo(np.float64).tiny)), _NEVER)
+    _set_weights(network, np.zeros(tuple(network.linear.weight.shape)), bias)
+
+
+def _set_weights(network: LinearNetwork, weight: NDArray[Any], bias: NDArray[Any]) -> None:
+    with torch.no_grad():
+        network.linear.weight.copy_(torch.tensor(weight))
+        network.linear.bias.copy_(torch.tensor(bias))
+
+
+# ----------------------------------------------------------------------------------------------------------------- linear
+
+
+def _fit_linear(network: LinearNetwork, task: Task, fold: Fold, seed: int, deadline: float | None) -> tuple[bool, str]:
+    """Fit the network's only layer with scikit-learn; return whether it was cut, and what should be known."""
+    width = network.linear.in_features
+    rows, most = fold.fit, max(_MOST_VALUES // max(width, 1), 1000)
+    notes = []
+    if len(rows) > most:
+        notes.append(f"fitted on {most} of {len(rows)} rows, because its matrix holds {_MOST_VALUES} values at most")
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    with torch.no_grad():
+        features = network.features(to_tensor(task.numeric[rows]), to_tensor(task.categorical[rows])).double().numpy()
+    if isinstance(fold.outputs, Values):
+        target = standardised(task.target[rows], fold.outputs).astype(np.float64)
+        _set_weights(network, *_ridge(features, target, loss_weight(task, rows)))
+        return False, "; ".join(notes)
+    fitted, cut, note = _logistic(features, task.target[rows], loss_weight(task, rows), deadline)
+    _set_weights(network, *_logits(fitted, fold.outputs.width))
+    return cut, "; ".join([*notes, *([note] if note else [])])
+
+
+def _ridge(features: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    with library():
+        from sklearn.linear_model import Ridge
+
+        solver = "cholesky" if features.shape[1] <= _DIRECT_FEATURES else "lsqr"
+        model = Ridge(solver=solver).fit(features, target, sample_weight=weight)
+        return model.coef_.reshape(1, -1), np.array([model.intercept_])
+
+
+def _logistic(
+    features: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None, deadline: float | None
+) -> tuple[Any, bool, str]:
+    """Return the fitted model, whether it was cut, and what should be known."""
+    with library():
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(warm_start=True)
+        spent = 0
+
+        def fit(iterations: int) -> bool:
+            nonlocal spent
+            model.set_params(max_iter=iterations - spent)
+            model.fit(features, target, sample_weight=weight)
+            spent = iterations
+            return bool(model.n_iter_.max() < model.max_iter)
+
+        iterations, converged = fit_in_time(fit, *LINEAR_ITERATIONS, deadline)
+    cut = not converged and iterations < LINEAR_ITERATIONS[1]
+    return model, cut, "" if converged else f"did not converge in {iterations} iterations"
+
+
+def _logits(model: Any, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return weights `(width, features)` and biases whose softmax is what a logistic regression predicts."""
+    weight, bias = np.zeros((width, model.coef_.shape[1])), np.full(width, _NEVER)
+    if len(model.classes_) == len(model.coef_):
+        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+    else:  # of two classes scikit-learn keeps one logit, the other is 0
+        weight[model.classes_[1]], bias[model.classes_] = model.coef_[0], (0.0, model.intercept_[0])
+    return weight, bias

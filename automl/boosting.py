@@ -1,0 +1,98 @@
+"""Histogram gradient boosting with scikit-learn's default settings, on our arrays.
+
+It is fitted again wherever it is needed: its trees have no file format without pickle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from automl.library import fit_in_time, library
+from automl.training.rows import loss_weight
+from search_spaces.spec import Classes, Inputs, Outputs, Values
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from automl.task import Fold, Task
+
+ITERATIONS = (10, 100)  # at first, at most: the latter is scikit-learn's default
+
+_MOST_CATEGORIES = 254  # scikit-learn takes 255 for each column; the last one stands for all rare ones
+_LARGEST = 1e30  # stands for infinity
+_EARLY_STOPPING_ROWS = 10_000  # above, scikit-learn sets rows aside, stratified, which needs two of each class
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """A fitted boosting model: scikit-learn's estimator behind our codes. cut: whether the deadline took iterations away."""
+
+    estimator: Any
+    codes: tuple[NDArray[np.float64], ...]
+    outputs: Outputs
+    iterations: int
+    cut: bool
+
+    def predict(self, numeric: NDArray[Any], categorical: NDArray[Any]) -> NDArray[Any]:
+        """Return probabilities `(rows, classes)` as float32, or values `(rows,)` as float64."""
+        table = _table(numeric, categorical, self.codes)
+        with library():
+            if isinstance(self.outputs, Values):
+                return np.asarray(self.estimator.predict(table), np.float64)
+            probabilities = np.zeros((len(table), self.outputs.width), np.float32)
+            probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(table)
+            return probabilities
+
+
+def fit_boosting(task: Task, fold: Fold, seed: int, deadline: float | None = None) -> Boosting:
+    """Fit histogram gradient boosting with its default settings on the fit rows; deterministic unless a deadline cuts it.
+
+    Missing numbers and codes are missing to it. Raises `BaselineFault` where scikit-learn can't fit these rows.
+    """
+    rows, codes = fold.fit, _codes(fold.inputs)
+    table, target, weight = _table(task.numeric[rows], task.categorical[rows], codes), task.target[rows], loss_weight(task, rows)
+    flags = [False] * task.numeric.shape[1] + [True] * task.categorical.shape[1]
+    with library():
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        options: dict[str, Any] = {"categorical_features": flags, "random_state": seed % 2**32, "warm_start": True}
+        estimator = HistGradientBoostingRegressor(**options)
+        if isinstance(fold.outputs, Classes):
+            estimator = HistGradientBoostingClassifier(**options, early_stopping=_early_stopping(target))
+
+        def fit(iterations: int) -> bool:
+            estimator.set_params(max_iter=iterations)
+            estimator.fit(table, target, sample_weight=weight)
+            return int(estimator.n_iter_) < iterations
+
+        iterations, stopped = fit_in_time(fit, *ITERATIONS, deadline)
+    return Boosting(estimator, codes, fold.outputs, iterations, not stopped and iterations < ITERATIONS[1])
+
+
+def _early_stopping(target: NDArray[np.int64]) -> str | bool:
+    """Return scikit-learn's default, unless a class is too small for the rows it would set aside."""
+    counts = np.bincount(target)
+    return "auto" if len(target) <= _EARLY_STOPPING_ROWS or counts[counts > 0].min() > 1 else False
+
+
+def _codes(inputs: Inputs) -> tuple[NDArray[np.float64], ...]:
+    """Return for each categorical column what its codes become: few enough categories, NaN for missing and never seen."""
+    tables = []
+    for column in inputs.categorical:
+        counts = np.array(column.counts)
+        counts[:1] = 0
+        order = np.argsort(-counts, kind="stable")
+        table = np.full(len(counts), np.nan)
+        table[order] = np.minimum(np.arange(len(counts)), _MOST_CATEGORIES)
+        table[counts == 0] = np.nan
+        tables.append(table)
+    return tuple(tables)
+
+
+def _table(numeric: NDArray[Any], categorical: NDArray[Any], codes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
+    numbers = np.clip(np.asarray(numeric, np.float64), -_LARGEST, _LARGEST)
+    columns = [table[categorical[:, i]] for i, table in enumerate(codes)]
+    return np.column_stack([numbers, *columns])
