@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from automl.data.files import read_file
+from automl.data.names import listed, unique_names
+from automl.data.target import missing_target
+from automl.errors import DataError, nearest
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+    from numpy.typing import NDArray
+
+_EMPTY = np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table without a role yet: unique names, index 0..rows-1. labels: the user's own names of its columns."""
+
+    frame: pd.DataFrame
+    labels: tuple[object, ...]
+    source: str
+    positional: bool = False
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Loaded:
     """A table with its target, row by row.
 
@@ -20,8 +43,8 @@ class Loaded:
     """
 
     frame: pd.DataFrame
-    target: pd.Series
-    rows: np.ndarray
+    target: pd.Series[Any]
+    rows: NDArray[np.int64]
     source: str
     positional: bool
     notices: tuple[str, ...]
@@ -30,11 +53,141 @@ class Loaded:
 def load(data: object, target: object = None) -> Loaded:
     """Return the features and the target of `data`: a path to CSV, TSV or Parquet, a DataFrame, or (X, y).
 
-    target: the name of the target column (needed for a path or DataFrame). Raises `DataError`.
+    target: the name of the target column, needed for a path or DataFrame; or the target itself, as an array or Series.
+    The index of a frame is ignored: X and y belong together by position. Raises `DataError`.
     """
-    raise NotImplementedError
+    if isinstance(data, tuple):
+        if len(data) != 2:
+            raise DataError(f"data: a tuple must be (X, y), got {len(data)} parts")
+        table, values = read_table(data[0]), _target_of_pair(data, target)
+    elif isinstance(target, (pd.Series, pd.DataFrame, np.ndarray, list)):
+        table, values = read_table(data), _target_of_pair((data, target), None)
+    else:
+        table = read_table(data)
+        table, values = _split(table, target)
+    return _joined(table, values)
 
 
-def load_features(data: object) -> pd.DataFrame:
-    """Return a frame of rows to predict: a path, DataFrame, array (n, columns), dict or list of dicts. Raises `DataError`."""
-    raise NotImplementedError
+def read_table(data: object) -> Table:
+    """Return the table in `data`: a path, a DataFrame, an array (rows, columns), a dict of columns or of one row, a list of rows.
+
+    Raises `DataError` for anything else.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        path = Path(os.fspath(data))
+        frame, notices = read_file(path)
+        return Table(frame, tuple(frame.columns), path.name, notices=tuple(notices))
+    if isinstance(data, pd.Series):
+        raise DataError("data: must be a table, got a Series; use series.to_frame() for one column, to_frame().T for one row")
+    if hasattr(data, "to_pandas"):
+        data = data.to_pandas()
+    if isinstance(data, Mapping):
+        data = _from_mapping(data)
+    if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
+        data = pd.DataFrame(data)
+    if isinstance(data, pd.DataFrame):
+        names, notices = unique_names(data.columns)
+        frame = data.set_axis(names, axis=1).reset_index(drop=True)
+        return Table(frame, tuple(data.columns), "a DataFrame", notices=tuple(notices))
+    return _from_array(data)
+
+
+def _from_mapping(data: Mapping[Any, Any]) -> pd.DataFrame:
+    one_row = all(pd.api.types.is_scalar(value) for value in data.values())
+    try:
+        return pd.DataFrame([data] if one_row else dict(data))
+    except ValueError as error:
+        raise DataError(f"data: a dict must hold one row, or columns of one length, but {error}") from error
+
+
+def _from_array(data: object) -> Table:
+    if data is None or np.isscalar(data) or callable(data):
+        raise DataError(f"data: must be a path, a DataFrame, an array or (X, y), got {type(data).__name__} {data!r:.60}")
+    dense = data.toarray() if hasattr(data, "toarray") else data  # sparse matrices of scipy
+    try:
+        array = dense if isinstance(dense, np.ndarray) else np.asarray(dense if hasattr(dense, "dtype") else _objects(dense))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"data: must be a table, rows of one length, but {error}") from error
+    if array.dtype.names is not None:
+        return read_table(pd.DataFrame(array))
+    if array.ndim != 2:
+        fix = "; use X.reshape(-1, 1) for one column, X.reshape(1, -1) for one row" if array.ndim == 1 else ""
+        raise DataError(f"data: an array must have two dimensions (rows, columns), got shape {array.shape}{fix}")
+    frame = pd.DataFrame(array, columns=[f"x{position}" for position in range(array.shape[1])])
+    return Table(frame.infer_objects(), tuple(range(array.shape[1])), "arrays", positional=True)
+
+
+def _objects(rows: Any) -> Any:
+    """Return nested lists as an array that keeps what each cell is: numpy would make texts of [1, "a"]."""
+    rows = list(rows)
+    widths = {len(row) if hasattr(row, "__len__") and not isinstance(row, str) else -1 for row in rows}
+    if len(widths) > 1:
+        raise ValueError(f"their lengths are {', '.join(map(str, sorted(widths)[:3]))}")
+    return np.array(rows, dtype=object)
+
+
+# -------------------------------------------------------------------------------------------------------------------- target
+
+
+def _split(table: Table, target: object) -> tuple[Table, pd.Series[Any]]:
+    """Take the target's column out of a table."""
+    names = list(table.frame.columns)
+    if table.positional:
+        raise DataError("data: an array needs its target beside it; give (X, y)")
+    if target is None:
+        raise DataError(f"target: must name the column to predict, got None; the columns are {listed(names)}")
+    matches = [name for name, label in zip(names, table.labels, strict=True) if _same(label, target)]
+    if not matches:
+        matches = [name for name in names if name == str(target).strip()]
+    if not matches:
+        raise DataError(f"target: {target!r} must be one of the columns {listed(names)}{nearest(target, names)}")
+    if len(matches) > 1:
+        raise DataError(f"target: {target!r} must be one column, {len(matches)} have this name; rename all but one")
+    frame = table.frame.drop(columns=matches[0])
+    return Table(frame, (), table.source, table.positional, table.notices), table.frame[matches[0]]
+
+
+def _same(label: object, target: object) -> bool:
+    return type(label) is type(target) and label == target
+
+
+def _target_of_pair(pair: tuple[Any, ...], name: object) -> pd.Series[Any]:
+    """Return the y of (X, y) as a column."""
+    y = pair[1]
+    if isinstance(y, pd.DataFrame):
+        y = y.iloc[:, 0] if y.shape[1] == 1 else y.to_numpy()
+    if not isinstance(y, pd.Series):
+        array = y if isinstance(y, np.ndarray) else _vector(y)
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim != 1:
+            raise DataError(f"y: must have one value for each row, got shape {array.shape}; one target at a time")
+        y = pd.Series(array).infer_objects()
+    label = name if name is not None else y.name
+    return y.reset_index(drop=True).rename("target" if label is None else str(label))
+
+
+def _vector(y: Any) -> NDArray[Any]:
+    if y is None or isinstance(y, (str, bytes, Mapping)) or np.isscalar(y):
+        raise DataError(f"y: must be an array, Series or list with one value for each row, got {type(y).__name__} {y!r:.60}")
+    return np.asarray(y) if hasattr(y, "__array__") else np.array(list(y), dtype=object)
+
+
+def _joined(table: Table, target: pd.Series[Any]) -> Loaded:
+    """Return the rows that have a target."""
+    frame = table.frame
+    if len(frame) != len(target):
+        raise DataError(f"X and y must have the same length, got {len(frame)} and {len(target)} rows")
+    if not len(frame):
+        raise DataError("data: must have rows, got none")
+    if not len(frame.columns):
+        raise DataError(f"data: must have a column besides the target {target.name!r}, got none")
+    missing = missing_target(target)
+    rows = np.flatnonzero(~missing)
+    if not rows.size:
+        raise DataError(f"target {target.name!r} must have values, all {len(target)} rows are missing")
+    notices = list(table.notices)
+    if missing.any():
+        notices.append(f"{int(missing.sum())} of {len(target)} rows have no target {target.name!r}; they are left out")
+        frame, target = frame.iloc[rows].reset_index(drop=True), target.iloc[rows].reset_index(drop=True)
+    return Loaded(frame, target, rows, table.source, table.positional, tuple(notices))

@@ -1,0 +1,40 @@
+"""Column names as everything here knows them: unique, trimmed text, whatever a file or frame had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+_SHOWN = 10
+_NO_LABELS = frozenset({"None", "nan", "NaT", "<NA>"})
+
+
+def unique_names(labels: Iterable[object]) -> tuple[list[str], list[str]]:
+    """Return a text for each label, all different, and the notices due.
+
+    The levels of a MultiIndex are joined by `_`; a label without text becomes `column_3` (counted from 1); what is there already
+    gets a number: `x`, `x.1`.
+    """
+    wanted = [_text(label) or f"column_{position}" for position, label in enumerate(labels, start=1)]
+    names: list[str] = []
+    for name in wanted:
+        taken = {*names, *wanted}
+        free = (f"{name}.{number}" for number in range(1, len(wanted) + 1))
+        names.append(name if name not in names else next(other for other in free if other not in taken))
+    repeated = sorted({name for name in wanted if wanted.count(name) > 1})
+    notices = (
+        [f"several columns are named {listed(repeated)}; the later ones are called {repeated[0]}.1 and so on"] if repeated else []
+    )
+    return names, notices
+
+
+def _text(label: object) -> str:
+    if isinstance(label, tuple):
+        return "_".join(text for part in label if (text := _text(part)))
+    text = str(label).strip()
+    return "" if text in _NO_LABELS else text
+
+
+def listed(names: Sequence[object]) -> str:
+    """Return names as a user should see them: the first ten, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(repr(name) for name in names[:_SHOWN]) + more
