@@ -1,29 +1,20 @@
-"""`automl.search` and what it takes to begin, or go on with, a search: data, space, strategy, workers, record."""
+"""`automl.search`: everything a user can say to a search, packed into options and handed to `automl.launch`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from automl.baselines import baseline_names
-from automl.budget import default_epochs, searched_space
+from automl.data.options import DataOptions
 from automl.errors import OptionError
-from automl.executors import Executor, default_executor, executor_for, start_workers
-from automl.limits import Limits
-from automl.live import View
+from automl.executors import default_executor
+from automl.launch import Launch
 from automl.options import SearchOptions, families_for, path_option
-from automl.progress import Progress
 from automl.result import SearchResult
-from automl.run_folder import Run, check_free, make_empty
-from automl.strategies import strategy_for
-from automl.study import Callback, Study
-from automl.task import DataOptions, make_task
-from search_spaces.domains import Families
+from automl.study import Callback
 from search_spaces.language import Architecture
 
 
@@ -55,7 +46,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     executor: Literal["processes", "inline"] | None = None,
     baselines: bool = True,
     include_baselines: bool = False,
-    callbacks: Sequence[Callable[[Progress], bool | None]] = (),
+    callbacks: Sequence[Callback] = (),
     verbose: bool = True,
     overwrite: bool = False,
     resume: str | Path | None = None,
@@ -97,16 +88,15 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         DataError: the data can't be used. OptionError, SpaceError: an option can't. RunError: the folder can't.
 
     """
-    started = time.time()
+    launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose)
     if resume is not None:
         if data is not None or target is not None or out is not None:
-            raise OptionError("resume goes on with the data and folder of the earlier search; give no data, target or out with it")
-        changes = {"time_limit": time_limit, "n_trials": n_trials, "workers": workers, "executor": executor}
-        chosen = families_for(families)
-        return resume_search(resume, {k: v for k, v in changes.items() if v is not None}, chosen, callbacks, verbose=verbose)
+            raise OptionError("resume goes on with the data and the folder of the earlier search; give it no data, target or out")
+        return launch.resumed(
+            path_option("resume", resume), time_limit=time_limit, n_trials=n_trials, workers=workers, executor=executor
+        )
     if data is None:
         raise OptionError("search needs data: a path to CSV, TSV or Parquet, a pandas DataFrame, or (X, y)")
-    chosen = families_for(families)
     options = SearchOptions(
         time_limit=time_limit,
         n_trials=n_trials,
@@ -119,7 +109,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         baselines=baselines,
         include_baselines=include_baselines,
         space=dict(space or {}),
-        families=tuple(family.__name__ for family in chosen),
+        families=tuple(family.__name__ for family in launch.families),
     )
     data_options = DataOptions(
         target=target,
@@ -136,6 +126,9 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         class_weight=class_weight,
         seed=seed,
     )
-    path = path_option("out", out) if out is not None else _default_path()
-    begun = Beginning(started, options, chosen, tuple(callbacks), verbose)
-    return begun.new(path, data, data_options, overwrite=overwrite)
+    return launch.new(_default_path() if out is None else path_option("out", out), data, options, data_options, overwrite=overwrite)
+
+
+def _default_path() -> Path:
+    """Return a new folder's name below the working directory."""
+    return Path("automl-results") / f"{datetime.now():%Y-%m-%d-%H%M%S}"  # noqa: DTZ005 - the user's own clock names it

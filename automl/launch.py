@@ -1,26 +1,25 @@
-"""Putting a search together: data, space, strategy, workers and record, for a new run or an earlier one."""
+"""Putting a search together: data, space, strategy, workers and record, for a new run or for one that goes on."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from automl.baselines import baseline_names
 from automl.budget import default_epochs, searched_space
-from automl.errors import RunError
+from automl.data.options import DataOptions
 from automl.executors import Workers
 from automl.limits import Limits
 from automl.live import View
+from automl.making import make_task
 from automl.options import SearchOptions
 from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
 from automl.strategies import strategy_for
 from automl.study import Callback, Study
-from automl.task import DataOptions, make_task
 from search_spaces.domains import Families
 from search_spaces.storing import overrides_from_dict, overrides_to_dict
 
@@ -30,45 +29,67 @@ class Launch:
     """A search about to begin. started: `time.time()` of the user's call, from which the time limit counts."""
 
     started: float
-    options: SearchOptions
     families: Families
     callbacks: Sequence[Callback]
     verbose: bool
 
-    def new(self, path: Path, data: Any, data_options: DataOptions, *, overwrite: bool) -> SearchResult:
-        """Begin a search in the folder `path`."""
+    def new(self, path: Path, data: Any, options: SearchOptions, data_options: DataOptions, *, overwrite: bool) -> SearchResult:
+        """Search in the folder `path`, which must be new or empty, or hold a search to overwrite."""
         check_free(path, overwrite=overwrite)
-        with Workers(self.options.executor, self.families) as workers:  # they load their libraries while the data are read
+        with Workers(options.executor, self.families) as workers:  # they load their libraries while the data are read
             task = make_task(data, data_options)
-            options = replace(self.options, epochs=self.options.epochs or default_epochs(len(task.folds[0].fit)))
+            options = replace(options, epochs=options.epochs or default_epochs(len(task.folds[0].fit)))
+            searched_space(task, options, self.families)  # an override that doesn't fit is found before a folder is made
             make_empty(path)
             settings = {**options.to_dict(), "space": overrides_to_dict(options.space)}
-            run = Run.create(path, task, settings)
-            return replace(self, options=options)._search(run, workers, spent=0.0)
+            return self._search(Run.create(path, task, settings, self.families), options, workers, 0.0)
 
-    def resumed(self, path: Path, spent: float) -> SearchResult:
-        """Go on with the search in the folder `path`, of which `spent` seconds count against the time limit."""
-        with Workers(self.options.executor, self.families) as workers:
-            run = Run.open(path, self.families)
-            return self._search(run, workers, spent)
+    def resumed(
+        self, path: Path, *, time_limit: float | None, n_trials: int | None, workers: int | None, executor: str | None
+    ) -> SearchResult:
+        """Go on with the search in the folder `path`; what isn't None goes before its own options.
 
-    def _search(self, run: Run, workers: Workers, spent: float) -> SearchResult:
-        options, task = self.options, run.task
+        Without a new time limit, what earlier runs used counts against theirs.
+        """
+        run = Run.open(path, self.families)
+        settings = run.store.settings()
+        changes = {"time_limit": time_limit, "n_trials": n_trials, "workers": workers, "executor": executor}
+        given = {name: value for name, value in changes.items() if value is not None}
+        stored = {**settings, "space": overrides_from_dict(settings["space"], self.families)}
+        options = SearchOptions.from_dict({**stored, **given})
+        spent = 0.0 if time_limit is not None else _seconds_spent(run)
+        with Workers(options.executor, self.families) as called:
+            return self._search(run, options, called, spent)
+
+    def _search(self, run: Run, options: SearchOptions, workers: Workers, spent: float) -> SearchResult:
         limits = Limits(options.time_limit, self.started, spent)
-        space = searched_space(task, options, self.families)
-        with run.store, self._view(task.metric) as view:
+        with ExitStack() as stack:
+            stack.enter_context(run.store)
+            run.store.add_event("started", {"called": self.started, "spent": spent})
+            view = stack.enter_context(View(run.task.metric)) if self.verbose else None
             if view is not None:
-                view.say(task.describe())
+                view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
             study = Study(
                 run_folder=run,
-                strategy=strategy_for(space, options),
-                executor=workers.executor(run.path, options.workers),
+                strategy=strategy_for(searched_space(run.task, options, self.families), options),
+                executor=stack.enter_context(workers.executor(run.path, options.workers)),
                 limits=limits,
                 seed=options.seed,
                 callbacks=[*self.callbacks, *([view] if view is not None else [])],
             )
-            try:
-                study.run(baseline_names(task.kind) if options.baselines else ())
-            except KeyboardInterrupt:
-                study.ended_by = "interrupted; resume goes on"
+            study.run(baseline_names(run.task.kind) if options.baselines else ())
+            run.store.add_event("ended", {"elapsed": limits.elapsed(), "ended_by": study.ended_by})
         return SearchResult(run, options.include_baselines, study.ended_by)
+
+
+def _seconds_spent(run: Run) -> float:
+    """Return the seconds that earlier runs of a search used: from each start to the last thing known of it."""
+    moments = [(event.time, event.kind) for event in run.store.events()]
+    moments += [(record.ended, "outcome") for record in run.store.records() if record.ended is not None]
+    spent, started, last = 0.0, None, 0.0
+    for moment, kind in [*sorted(moments), (0.0, "started")]:
+        if kind == "started":
+            spent += 0.0 if started is None else last - started
+            started = moment
+        last = moment
+    return spent

@@ -37,18 +37,26 @@ class Study:
     running: dict[int, Proposal | str] = field(default_factory=dict)
     forecast: Forecast = field(default_factory=Forecast)
     tally: Tally = field(default_factory=Tally)
+    ended_by: str = ""
 
     def run(self, baselines: Sequence[str]) -> None:
-        """Search until the limits close or the strategy is done; a killed search goes on where it was."""
+        """Search until the limits close or the strategy is done; a killed search goes on where it was.
+
+        Ctrl-C ends it like a callback: what runs is abandoned, and goes on when the search is resumed.
+        """
         try:
             self._take_over(baselines)
             while self.running or (self.limits.open() and not self.strategy.done):
-                begun = self._begin()
-                if not self.running and not begun:
+                self._begin()
+                if not self.running:
                     break
                 self._collect(self.executor.wait(_TICK))
                 if self._interrupted():
-                    break
+                    self.ended_by = "a callback ended it"
+                    return
+            self.ended_by = "all trials are done" if self.strategy.done else "the time is over, or too short for another trial"
+        except KeyboardInterrupt:
+            self.ended_by = "interrupted"
         finally:
             self.executor.stop()
 

@@ -1,0 +1,68 @@
+import math
+
+import pytest
+
+from automl.errors import OptionError
+from automl.options import SearchOptions, families_for, path_option
+from search_spaces.configuration import FAMILIES
+from search_spaces.mlp import MLP
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"time_limit": 0}, "time_limit must be a positive number of seconds, got 0"),
+        ({"time_limit": -1.5}, "time_limit must be a positive number of seconds, got -1.5"),
+        ({"time_limit": math.nan}, "time_limit must be a positive number of seconds, got nan"),
+        ({"time_limit": "60"}, "time_limit must be a positive number of seconds, got '60'"),
+        ({"time_limit": True}, "time_limit must be a positive number of seconds, got True"),
+        ({"n_trials": 0}, "n_trials must be a whole number, at least 1, got 0"),
+        ({"n_trials": 2.5}, "n_trials must be a whole number, at least 1, got 2.5"),
+        ({"workers": -1}, "workers must be a whole number, at least 0, got -1"),
+        ({"seed": -1}, "seed must be a whole number, at least 0, got -1"),
+        ({"epochs": 0}, "epochs must be a whole number, at least 1, got 0"),
+        ({"strategy": "tpee"}, "strategy must be one of tpe, random, got 'tpee'; did you mean 'tpe'?"),
+        ({"executor": "process"}, "executor must be one of processes, inline, got 'process'; did you mean 'processes'?"),
+    ],
+)
+def test_an_option_that_cannot_be_says_where_what_and_the_nearest_fix(given, message):
+    with pytest.raises(OptionError) as error:
+        SearchOptions(**given)
+    assert str(error.value) == message
+
+
+def test_without_limits_a_search_takes_ten_minutes():
+    assert SearchOptions().time_limit == 600.0
+    assert SearchOptions(n_trials=3).time_limit is None
+
+
+def test_options_survive_their_storage():
+    options = SearchOptions(time_limit=5.0, n_trials=3, workers=2, families=("MLP",))
+    assert SearchOptions.from_dict(options.to_dict()) == options
+    assert SearchOptions.from_dict({**options.to_dict(), "an option of a later version": 1}) == options
+
+
+def test_families_by_name_and_class():
+    assert families_for(None) == FAMILIES
+    assert families_for(["MLP", MLP]) == (MLP,)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["MPL"], "family must be one of MLP, got 'MPL'; did you mean 'MLP'?"),
+        ("MLP", "families must be a list of names or Architecture classes, got 'MLP'"),
+        ([], "families must be a list of names or Architecture classes, got []"),
+        ([int], "family must be a name or a subclass of Architecture, got <class 'int'>"),
+    ],
+)
+def test_unknown_families_are_refused(given, message):
+    with pytest.raises(OptionError) as error:
+        families_for(given)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("given", [3, "", None, b""])
+def test_a_path_must_be_one(given):
+    with pytest.raises(OptionError, match="out must be a path"):
+        path_option("out", given)

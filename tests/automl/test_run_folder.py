@@ -1,0 +1,33 @@
+import pytest
+
+from automl.errors import RunError
+from automl.run_folder import check_free, make_empty
+
+
+def test_a_new_or_empty_folder_is_free(tmp_path):
+    check_free(tmp_path / "new", overwrite=False)
+    check_free(tmp_path, overwrite=False)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(RunError, match="out must be a folder, but .* is a file; choose another path"):
+        check_free(file, overwrite=True)
+
+
+def test_a_folder_of_others_is_never_taken(tmp_path):
+    (tmp_path / "thesis.docx").write_text("")
+    for overwrite in (False, True):
+        with pytest.raises(RunError, match="holds thesis.docx; choose another path"):
+            check_free(tmp_path, overwrite=overwrite)
+
+
+def test_another_search_is_replaced_only_on_demand(tmp_path):
+    (tmp_path / "run.db").write_text("")
+    (tmp_path / "task").mkdir()
+    with pytest.raises(RunError, match="holds another search; go on with it"):
+        check_free(tmp_path, overwrite=False)
+    check_free(tmp_path, overwrite=True)
+    make_empty(tmp_path)
+    assert list(tmp_path.iterdir()) == []
