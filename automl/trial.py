@@ -16,7 +16,7 @@ from automl.training.checkpoint import Checkpoints, Progress, Snapshot
 from automl.training.course import Span
 from automl.training.loop import train
 from automl.training.networks import NetworkFault, described, one_thread, ran_out_of_memory
-from search_spaces.configuration import Configuration
+from search_spaces.configuration import KNOWN, Configuration
 from search_spaces.domains import Families, Infeasible
 
 Status: TypeAlias = Literal[
@@ -84,7 +84,8 @@ def trial_to_dict(trial: Trial) -> dict[str, Any]:
 def trial_from_dict(data: Mapping[str, Any], families: Families = ()) -> Trial:
     """Return the trial that `trial_to_dict` wrote; `families` are those known beside the built-in ones."""
     made_of = data["configuration"]
-    configuration = made_of if isinstance(made_of, str) else Configuration.from_dict(made_of, families)
+    known = tuple(dict.fromkeys([*KNOWN, *families]))
+    configuration = made_of if isinstance(made_of, str) else Configuration.from_dict(made_of, known)
     return Trial(**{**{entry.name: data[entry.name] for entry in fields(Trial)}, "configuration": configuration})
 
 
@@ -150,6 +151,8 @@ def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: 
 
 def _fit(trial: Trial, name: str, task: Task, checkpoints: Checkpoints) -> Outcome:
     number, fold = trial.configuration_number, task.folds[trial.fold]
+    if trial.deadline is not None and time.time() >= trial.deadline:
+        return Outcome(trial.number, "timeout", "the deadline came before the fit")
     fitted = fit_baseline(name, task, fold, trial.seed, trial.deadline)
     weight = None if task.score_weight is None else task.score_weight[fold.choose]
     score = metric(task.metric, task.kind).score(task.target[fold.choose], fitted.predictions, weight)
