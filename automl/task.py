@@ -16,15 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.data.columns import Columns
+from automl.data.options import DataOptions
 from automl.errors import RunError
 from automl.metrics import TaskKind
 from automl.task_folder import read_arrays, shapes, write_arrays
 from search_spaces.spec import Inputs, Outputs, inputs_from_dict, outputs_from_dict, spec_to_dict
 
+__all__ = ["DataOptions", "Fold", "Task", "make_task"]
+
 Array: TypeAlias = NDArray[Any]
 Rows: TypeAlias = NDArray[np.int64]
 
 _FORMAT = 1
+_LINES = 100  # columns that `describe` speaks of
 _FIELDS = ("numeric", "categorical", "target", "loss_weight", "score_weight", "report")
 
 
@@ -88,8 +92,10 @@ class Task:
             raise RunError(f"{folder} must hold a saved task, but its header can't be read: {error}") from error
 
     def describe(self) -> list[str]:
-        """Return what the task is, one line each: target, rows, columns, notices."""
-        return [self._target_line(), self._rows_line(), *self.reasons, *self.notices]
+        """Return what the task is, one line each: target, rows, columns (of very many, the first), notices."""
+        more = len(self.reasons) - _LINES
+        reasons = [*self.reasons[:_LINES], *([f"... and {more} more columns"] if more > 0 else [])]
+        return [self._target_line(), self._rows_line(), *reasons, *(line for line in self.notices if line not in reasons)]
 
     def _target_line(self) -> str:
         what = f"{self.kind} task, target {self.target_name!r}, metric {self.metric}"
@@ -108,6 +114,45 @@ class Task:
         else:
             rows = f"{len(first.fit)} rows fit, {len(first.choose)} choose, {len(self.report) or 'none'} report"
         return f"{features}; {rows}"
+
+
+def make_task(data: object, options: DataOptions) -> Task:
+    """Return what is to be learnt from the user's data: a path, DataFrame or (X, y).
+
+    The columns are fitted on rows that may be seen, the statistics of each fold on its fit rows. Raises `DataError` where the
+    data can't be used, `OptionError` where an option can't.
+    """
+    from automl.data.assemble import assemble  # loads pandas, which a worker that only reads tasks never needs
+    from automl.data.statistics import describe_table, describe_target
+    from search_spaces.losses import CLASS_LOSSES, VALUE_LOSSES
+
+    made = assemble(data, options)
+    folds = tuple(
+        Fold(
+            fit=fit,
+            choose=choose,
+            inputs=describe_table(made.encoded, fit, made.columns),
+            outputs=describe_target(made.target, fit, made.classes),
+        )
+        for fit, choose in made.folds
+    )
+    return Task(
+        kind=made.kind,
+        metric=made.metric.name,
+        losses=CLASS_LOSSES if made.classes else VALUE_LOSSES,
+        numeric=made.encoded.numeric,
+        categorical=made.encoded.categorical,
+        target=made.target,
+        loss_weight=made.loss_weight,
+        score_weight=made.score_weight,
+        folds=folds,
+        report=made.report,
+        columns=made.columns,
+        classes=made.classes,
+        target_name=made.target_name,
+        notices=made.notices,
+        reasons=made.reasons,
+    )
 
 
 def _arrays(task: Task) -> dict[str, Array]:

@@ -1,0 +1,197 @@
+"""From the user's data and options to arrays and row numbers: the order of the steps, and nothing that another module can do.
+
+The order is what keeps scores honest. Rows are dealt out before anything is read from them but the target; the kinds of columns
+and their categories come from rows that may be seen; the user's validation and test rows are only ever looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl.data.columns import Columns, Encoded
+from automl.data.kinds import Detected, detect_kinds, notable_lines
+from automl.data.load import Loaded, load
+from automl.data.roles import Roles, class_factors, read_roles, row_counters, weights_beside
+from automl.data.splits import Folds, Rows, make_folds, quantile_bins
+from automl.data.target import Label, Target, detect_task, encode_target
+from automl.errors import DataError
+from automl.metrics import Metric, TaskKind, default_metric, metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from automl.data.options import DataOptions
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """Everything of a task but statistics; rows are those of the data, then the user's validation rows, then the test rows.
+
+    folds: (fit, choose) row numbers. classes: empty for regression. Arrays as in `automl.task.Task`.
+    """
+
+    kind: TaskKind
+    metric: Metric
+    encoded: Encoded
+    target: Array
+    loss_weight: Array | None
+    score_weight: Array | None
+    folds: Folds
+    report: Rows
+    columns: Columns
+    classes: tuple[Label, ...]
+    target_name: str
+    notices: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """The user's own validation or test rows."""
+
+    encoded: Encoded
+    target: Array
+    weight: Array
+    notices: tuple[str, ...]
+
+
+def assemble(data: object, options: DataOptions) -> Assembled:
+    """Read, judge, divide and encode. Raises `DataError` and `OptionError`."""
+    loaded = load(data, options.target)
+    kind, why = detect_task(loaded.target, options.kind)
+    scoring = default_metric(kind) if options.metric is None else metric(options.metric, kind)
+    target = encode_target(loaded.target, kind)
+    roles = read_roles(data, loaded, options)
+    folds, report = _divided(target, roles, options)
+    seen = folds[0][0] if len(folds) == 1 else np.setdiff1d(np.arange(len(target.values)), report)
+    part = loaded.frame.iloc[seen].reset_index(drop=True)
+    kinds = _kinds(part, loaded.rows[seen], roles, options)
+    columns = Columns.fit(part, kinds, loaded.positional)
+    own = [
+        _beside(name, data, loaded, (columns, target, kind), options)
+        for name, data in (("validation", options.validation), ("test", options.test))
+    ]
+    folds, report = _with_own_rows(len(target.values), folds, report, own)
+    besides = [beside for beside in own if beside is not None]
+    everything = np.concatenate([target.values, *(beside.target for beside in besides)])
+    weight = _weights(roles, besides, seen)
+    loss_weight = _loss_weights(weight, everything, target, seen, options)
+    _check_weights(loss_weight, weight, folds, report)
+    return Assembled(
+        kind=kind,
+        metric=scoring,
+        encoded=_joined([columns.transform(loaded.frame), *(beside.encoded for beside in besides)]),
+        target=everything,
+        loss_weight=loss_weight,
+        score_weight=weight,
+        folds=folds,
+        report=report,
+        columns=columns,
+        classes=target.classes,
+        target_name=str(loaded.target.name),
+        notices=(
+            *loaded.notices,
+            *(n for beside in besides for n in beside.notices),
+            *_late(target, folds),
+            *notable_lines(kinds),
+        ),
+        reasons=(why, *(found.line for found in kinds.values())),
+    )
+
+
+def _divided(target: Target, roles: Roles, options: DataOptions) -> tuple[Folds, Rows]:
+    strata = target.values if target.classes else quantile_bins(target.values)
+    return make_folds(strata, options.division, roles.groups, roles.times)
+
+
+def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptions) -> dict[str, Detected]:
+    """Return the kinds of columns, judged by the rows that may be seen; columns with another role are set aside."""
+    wanted = {str(name): kind for name, kind in (options.columns or {}).items()}
+    kinds = detect_kinds(part, {**wanted, **dict.fromkeys(roles.columns, "ignored")})
+    for name, line in roles.columns.items():
+        kinds[name] = replace(kinds[name], line=line)
+    for name in row_counters(part, positions):
+        others = [other for other, found in kinds.items() if found.used and other != name]
+        if kinds[name].kind == "numeric" and name not in wanted and others:
+            kinds[name] = Detected("identifier", f"{name}: identifier, set aside, it counts the rows", notable=True)
+    return kinds
+
+
+def _beside(
+    name: str, data: object, loaded: Loaded, fitted: tuple[Columns, Target, TaskKind], options: DataOptions
+) -> _Beside | None:
+    """Return the user's own rows, encoded like those of training. Raises `DataError` that names the option."""
+    if data is None:
+        return None
+    columns, target, kind = fitted
+    try:
+        own = load(data, loaded.target.name)
+        values = encode_target(own.target, kind, target.classes).values
+        notices = tuple(f"{name}: {notice}" for notice in own.notices)
+        return _Beside(columns.transform(own.frame), values, weights_beside(own, options), notices)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _with_own_rows(rows: int, folds: Folds, report: Rows, own: Sequence[_Beside | None]) -> tuple[Folds, Rows]:
+    """Let validation rows choose and test rows report; they stand behind the `rows` of the data."""
+    validation, test = own
+    if validation is not None:
+        choose = np.arange(rows, rows + len(validation.target))
+        folds = [(fit, choose) for fit, _ in folds]
+        rows += len(choose)
+    return folds, report if test is None else np.arange(rows, rows + len(test.target))
+
+
+def _joined(parts: Sequence[Encoded]) -> Encoded:
+    if len(parts) == 1:
+        return parts[0]
+    return Encoded(np.concatenate([part.numeric for part in parts]), np.concatenate([part.categorical for part in parts]))
+
+
+# ---------------------------------------------------------------------------------------------------------------- weights
+
+
+def _weights(roles: Roles, besides: Sequence[_Beside], seen: Rows) -> Array | None:
+    """Return the user's weights, float32 with mean 1 over the rows seen, or None."""
+    if roles.weight is None:
+        return None
+    mean = roles.weight[seen].mean()
+    weight = np.concatenate([roles.weight, *(beside.weight for beside in besides)])
+    return np.asarray(weight / mean if mean > 0 else weight, dtype=np.float32)
+
+
+def _loss_weights(own: Array | None, codes: Array, target: Target, seen: Rows, options: DataOptions) -> Array | None:
+    """Return the user's weights times those of the classes, float32 with mean 1 over the rows seen, or None."""
+    if options.class_weight is None:
+        return own
+    each = np.ones(len(codes)) if own is None else own.astype(np.float64)
+    sums = np.bincount(codes[seen], each[seen], minlength=len(target.classes)) if target.classes else each[:0]
+    each *= class_factors(options.class_weight, target.classes, sums)[codes]
+    mean = each[seen].mean()
+    if not mean > 0:
+        raise DataError("class_weight and sample_weight must not be 0 together for all rows that train")
+    return np.asarray(each / mean, dtype=np.float32)
+
+
+def _check_weights(loss: Array | None, score: Array | None, folds: Folds, report: Rows) -> None:
+    """Raise `DataError` where all rows of a role weigh nothing."""
+    roles = [("fit", loss, fit) for fit, _ in folds]
+    roles += [("choose", score, choose) for _, choose in folds] + [("report", score, report)]
+    for role, weight, rows in roles:
+        if weight is not None and len(rows) and not weight[rows].any():
+            raise DataError(f"sample_weight and class_weight must not be 0 for all rows that {role}, got {len(rows)} zeros")
+
+
+def _late(target: Target, folds: Folds) -> list[str]:
+    """Return a notice of the classes that some fold has no fit row of: only an order of time brings that about."""
+    counts = [np.bincount(target.values[fit], minlength=len(target.classes)) for fit, _ in folds if target.classes]
+    labels = ", ".join(repr(target.classes[code]) for code in np.flatnonzero((np.array(counts) == 0).any(0))) if counts else ""
+    return [f"{labels} can't be learnt: all rows of these classes come after those that train"] if labels else []

@@ -1,0 +1,65 @@
+"""What a user may say about the data beside the data: checked for contradictions before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from automl.data.splits import Division
+from automl.errors import OptionError
+
+BALANCED = "balanced"
+
+
+@dataclass(frozen=True, eq=False)
+class DataOptions:
+    """How to read the data and which rows do what. See `automl.search` for each; None: detect it, or do without.
+
+    validation, test: data in any form that the training data may have. groups, time, sample_weight: the name of a column, or one
+    value for each row of the data. class_weight: "balanced" or {label: weight}.
+
+    Raises:
+        OptionError: an option is out of range or contradicts another.
+
+    """
+
+    target: Any = None
+    kind: str | None = None
+    metric: str | None = None
+    columns: Mapping[str, str] | None = None
+    validation: Any = None
+    test: Any = None
+    folds: int | None = None
+    repeats: int | None = None
+    groups: Any = None
+    time: Any = None
+    sample_weight: Any = None
+    class_weight: str | Mapping[Any, float] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low in (("folds", 1), ("repeats", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < low):
+                raise OptionError(f"{name} must be a whole number, at least {low}, got {value!r}")
+        given = {name for name in ("validation", "folds", "repeats", "groups", "time") if getattr(self, name) is not None}
+        if "validation" in given and given & {"folds", "repeats"}:
+            raise OptionError("folds and repeats must be left out with validation=, whose rows choose; got both")
+        if "time" in given and given & {"groups", "repeats"}:
+            raise OptionError("groups and repeats must be left out with a time column, which orders all rows; got both")
+        if "time" in given and (self.folds or 1) > 1:
+            raise OptionError(f"folds must be left out with a time column, whose later rows choose, got {self.folds}")
+        if self.folds == 1 and (self.repeats or 1) > 1:
+            raise OptionError(f"repeats must be 1 for a single fold, got {self.repeats}; use folds=5")
+        self._check_class_weight()
+
+    def _check_class_weight(self) -> None:
+        weight = self.class_weight
+        if not (weight is None or isinstance(weight, Mapping) or (isinstance(weight, str) and weight == BALANCED)):
+            raise OptionError(f"class_weight must be 'balanced' or a dict of label: weight, got {weight!r}")
+
+    @property
+    def division(self) -> Division:
+        """The sizes of the roles."""
+        return Division(self.folds, self.repeats, self.validation is None, self.test is None, self.seed)
