@@ -16,34 +16,37 @@ if TYPE_CHECKING:
 class KnownCodes(nn.Module):
     """Renumber codes: column by column, 0 for codes without evidence, then 1, 2, ... for those with it.
 
-    Without evidence are code 0, codes outside of the column's range, codes seen fewer than `rarest` times in the fit rows and those
-    beyond the `most` frequent ones of a column. `sizes[i]` is how many different codes come out for column i, with the 0.
+    Without evidence are code 0, codes outside of the column's range, codes seen fewer than `rarest` times in the fit rows and
+    those beyond the `most` frequent ones of a column. `sizes[i]` is how many different codes come out for column i, with the 0.
 
     **Shape**: int64 `(batch, q)` to `(batch, q)`.
     """
 
-    limits: Tensor
-    offsets: Tensor
+    first: Tensor
+    last: Tensor
     renumbered: Tensor
 
     def __init__(self, columns: Sequence[CategoricalColumn], rarest: int, most: int) -> None:
         super().__init__()
         self.sizes: list[int] = []
-        lengths, renumbered = [len(column.counts) for column in columns], []
+        first: list[int] = []
+        last: list[int] = []
+        renumbered: list[int] = []
         for column in columns:
             kept = [code for code, count in enumerate(column.counts) if code and count >= rarest]
             kept = sorted(sorted(kept, key=lambda code: -column.counts[code])[:most])
             numbers = dict(zip(kept, range(1, len(kept) + 1), strict=True))
-            renumbered += [numbers.get(code, 0) for code in range(len(column.counts))]
+            first.append(len(renumbered))
+            renumbered += [numbers.get(code, 0) for code in range(len(column.counts))] + [0]  # 0 is for codes beyond the last
+            last.append(len(renumbered) - 1)
             self.sizes.append(len(kept) + 1)
-        self.register_buffer("limits", torch.tensor(lengths))
-        self.register_buffer("offsets", torch.tensor([sum(lengths[:i]) for i in range(len(lengths))]))
+        self.register_buffer("first", torch.tensor(first))
+        self.register_buffer("last", torch.tensor(last))
         self.register_buffer("renumbered", torch.tensor(renumbered))
 
     def forward(self, categorical: Tensor) -> Tensor:
         """Return the new codes."""
-        inside = (categorical >= 0) & (categorical < self.limits)
-        return self.renumbered[torch.where(inside, categorical, 0) + self.offsets]
+        return self.renumbered[torch.clamp(categorical + self.first, self.first, self.last)]
 
 
 class OneHot(nn.Module):

@@ -43,17 +43,18 @@ class Ramps(nn.Module):
     def __init__(self, knots: Sequence[Sequence[float]]) -> None:
         super().__init__()
         self.width = max(1, *(len(own) - 1 for own in knots))
-        slope, shift = torch.zeros(len(knots), self.width), torch.zeros(len(knots), self.width)
-        for i, own in enumerate(knots):
-            for k, (low, high) in enumerate(pairwise(own)):
-                slope[i, k] = 1.0 / (high - low)
-                shift[i, k] = -low / (high - low)
-        self.register_buffer("slope", slope)
-        self.register_buffer("shift", shift)
+        slopes = [[1.0 / (high - low) for low, high in pairwise(own)] for own in knots]
+        shifts = [[-low / (high - low) for low, high in pairwise(own)] for own in knots]
+        self.register_buffer("slope", _padded(slopes, self.width))
+        self.register_buffer("shift", _padded(shifts, self.width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the encoding `(batch, p, width)` of finite `x` `(batch, p)`."""
         return torch.addcmul(self.shift, x.unsqueeze(-1), self.slope).clamp(0.0, 1.0)
+
+
+def _padded(rows: Sequence[list[float]], width: int) -> Tensor:
+    return torch.tensor([row + [0.0] * (width - len(row)) for row in rows])
 
 
 class SmoothClip(nn.Module):
@@ -77,14 +78,10 @@ class NormalScores(nn.Module):
         super().__init__()
         knots = [distinct(own) for own in quantiles]
         self.ramps = Ramps(knots)
-        gain, start = torch.zeros(len(knots), self.ramps.width), torch.zeros(len(knots))
-        for i, own in enumerate(knots):
-            scores = _scores(own, quantiles[i])
-            start[i] = scores[0] if len(own) > 1 else 0.0
-            for k in range(len(own) - 1):
-                gain[i, k] = scores[k + 1] - scores[k]
-        self.register_buffer("gain", gain)
-        self.register_buffer("start", start)
+        scores = [_scores(own, values) for own, values in zip(knots, quantiles, strict=True)]
+        gains = [[high - low for low, high in pairwise(own)] for own in scores]
+        self.register_buffer("gain", _padded(gains, self.ramps.width))
+        self.register_buffer("start", torch.tensor([own[0] if len(own) > 1 else 0.0 for own in scores]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores in about [-2.3, 2.3]."""

@@ -34,8 +34,8 @@ NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
 class Dropout(nn.Module):
     """Dropout that draws from its own generator, so that training depends on no global state.
 
-    p: the share of entries that are zeroed, in [0, 1), rounded to a multiple of 2^-16: an entry is decided by 16 random bits, which
-    costs a CPU a fraction of a random number.
+    p: the share of entries that are zeroed, in [0, 1), rounded to a multiple of 2^-16: an entry is decided by 16 random bits,
+    which cost a CPU a fraction of a random number.
 
     **Shape**: any, unchanged.
     """
