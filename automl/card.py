@@ -52,6 +52,8 @@ def _scores(manifest: Mapping[str, Any]) -> str:
         lines.append(f"| {optimistic} | {_plain(metric)} {scores['validation']:.5g} |")
     if len(lines) == 4:
         lines = [*lines[:2], "No score of this model is known; measure it with `evaluate` on rows that it has never seen."]
+    elif scores.get("refitted"):
+        lines += ["", "These are the scores before it was trained once more on all rows, for which there are no scores."]
     return "\n".join([*lines, ""])
 
 
@@ -97,19 +99,20 @@ def _onnx(manifest: Mapping[str, Any]) -> str:
     feeds, setup = [], []
     if inputs["numeric"]:
         middle = [f"{column['quantiles'][len(column['quantiles']) // 2]:.6g}" for column in inputs["numeric"]]
-        setup.append(f"numeric = np.array([[{', '.join(middle)}]], np.float32)  # one row of numbers, np.nan where missing")
+        setup.append(f"numeric = np.array([[{', '.join(middle)}]], np.float32)  # np.nan where missing")
         feeds.append('"numeric": numeric')
     if inputs["categorical"]:
         codes = [str(max(range(len(c["counts"])), key=c["counts"].__getitem__)) for c in inputs["categorical"]]
-        setup.append(f"categorical = np.array([[{', '.join(codes)}]], np.int64)  # one row of codes, 0 where unknown")
+        setup.append(f"categorical = np.array([[{', '.join(codes)}]], np.int64)  # 0 where unknown or missing")
         feeds.append('"categorical": categorical')
     output = "probabilities" if classes else "values"
     show = 'print(dict(zip(model["task"]["classes"], probabilities[0])))' if classes else "print(values[0])"
     return f"""## Without automl
 
-`model.onnx` runs wherever ONNX does, for any number of rows; it begins behind the lookup of categories and dates.
-In `model.json`, `columns` names the features in order (`numeric`, `categorical`) and holds `categories`:
-the code of a category is its position in that list, counted from 1.
+`model.onnx` runs wherever ONNX does, for any number of rows. It takes features; `columns` in `model.json` says how each column
+becomes one: a number is `(number - shift) * scale`, infinite ones are `low` or `high` before (`ruler` holds low, high, shift and
+scale), parts of a time likewise; a category is its position in `categories`, counted from 1, or 0 if it isn't there. `numeric`
+takes numbers and parts of times, `categorical` categories, each in the order of `columns`. One typical row of the training data:
 
 ```python
 import json

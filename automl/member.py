@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from automl.errors import ExportError
-from automl.training.networks import predict_network
+from automl.training.networks import NetworkFault, build_network, predict_network
+from search_spaces.domains import Infeasible
 from search_spaces.language import Architecture
 from search_spaces.spec import Inputs, Outputs, spec_to_dict
 
@@ -40,19 +41,37 @@ def mean_prediction(members: Sequence[Member], numeric: NDArray[np.float32], cat
     numeric: float32 `(rows, p)`; categorical: integers `(rows, q)`; any number of rows, also none.
     """
     predictions = [predict_network(member.network, numeric, categorical, member.outputs) for member in members]
-    return np.mean(np.asarray(predictions, np.float64), axis=0)
+    mean: NDArray[np.float64] = np.asarray(predictions, np.float64).mean(axis=0)
+    return mean
 
 
 def weights_of(members: Sequence[Member]) -> dict[str, Tensor]:
     """Return the weights and buffers of all members, those of member i behind the prefix `i.`, each with memory of its own.
 
-    Raises `ExportError` for a network whose state holds anything but tensors.
+    Raises `ExportError` for a network whose state holds anything but tensors, or that its architecture doesn't build again.
     """
     weights = {}
     for position, member in enumerate(members):
-        for name, value in member.network.state_dict().items():
+        state = member.network.state_dict()
+        for name, value in state.items():
             if not isinstance(value, Tensor):
                 family = type(member.architecture).__name__
                 raise ExportError(f"{family}: the network's state must hold tensors only, but {name} is a {type(value).__name__}")
             weights[f"{position}.{name}"] = value.detach().cpu().contiguous().clone()
+        _check_rebuilds(member, state)
     return weights
+
+
+def _check_rebuilds(member: Member, state: Mapping[str, Tensor]) -> None:
+    """Raise `ExportError` unless the architecture builds a network that takes these weights: a file holds nothing else of it."""
+    family = type(member.architecture).__name__
+    try:
+        built = build_network(member.architecture, member.inputs, member.outputs, seed=0).state_dict()
+    except (Infeasible, NetworkFault) as error:
+        if isinstance(error.__cause__, ExportError):
+            raise error.__cause__ from None
+        raise ExportError(f"{family} can't be built again, so a file of it couldn't be loaded: {error}") from error
+    for name in sorted({*built, *state}):
+        shapes = [tuple(weights[name].shape) if name in weights else "nothing" for weights in (built, state)]
+        if shapes[0] != shapes[1]:
+            raise ExportError(f"{family}.build must always make the same weights, but {name} is now {shapes[0]}, was {shapes[1]}")
