@@ -4,6 +4,7 @@ The order is what keeps scores honest. Rows are dealt out before anything is rea
 and their categories come from rows that may be seen; the user's validation and test rows are only ever looked up.
 """
 
+# ruff: noqa: PD011 (the values of our Target are an array)
 from __future__ import annotations
 
 from collections.abc import Sequence
