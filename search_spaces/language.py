@@ -180,9 +180,10 @@ class Architecture(Searchable, ABC):
 class Space(Generic[F]):
     """What is searched: a family, with some of its domains narrowed. The class says what is valid, the space what is searched.
 
-    `overrides` maps a path, or a glob over paths (`*` also spans `/`), to a narrower domain or to one scalar; where several
-    match, the last one counts. `Space(MLP, {"blocks/length": Int(1, 2), "*/width": 64})`. An `OneOf` narrows a choice among
-    families, and is how an open one (declared by an abstract family) is filled; `.../kind` narrows it by name.
+    `overrides` maps a path, or a glob over paths, to a narrower domain or to one scalar; where several match, the last one
+    counts. `Space(MLP, {"blocks/length": Int(1, 2), "*/width": 64})`. In a glob `*` also spans `/`, but `length` and `kind` are
+    written in full. An `OneOf` narrows a choice among families, and is how an open one (declared by an abstract family) is
+    filled; `.../kind` narrows it by name.
 
     A narrower domain is read in the terms of the declared one: it keeps its scale (`log`, `ordered`) and multiples, and the
     default nearest to the declared one unless it states its own. Raises `SpaceError` for a path that doesn't exist and for a

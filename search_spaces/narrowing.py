@@ -46,13 +46,28 @@ def narrowed_domains(family: type[Searchable], overrides: Mapping[str, Domain]) 
     for path, domain in every_path(family, "", narrowed.get, everything=True):
         paths.append(path)
         for pattern, override in overrides.items():
-            if fnmatchcase(path, pattern):
+            if _names(pattern, path) and (pattern == path or _suits(override, domain)):
                 narrowed[path] = _narrowed(pattern, override, domain)
                 unused.pop(pattern, None)
-    for pattern in unused:
+    for pattern, override in unused.items():
+        if any(_names(pattern, path) for path in paths):
+            raise SpaceError(f"{pattern} matches nothing that could be narrowed to {override_text(override)}")
         known = [generic(path) for path in paths] if "*" in pattern else paths
         raise SpaceError(f"{family.__name__} has no decision at {pattern!r}{nearest(pattern, known)}")
     return narrowed
+
+
+def _names(pattern: str, path: str) -> bool:
+    """Whether a path, or a glob over paths, names a path; `length` and `kind` are named in full."""
+    last = path.rpartition("/")[2]
+    return fnmatchcase(path, pattern) and (last not in ("length", "kind") or last == pattern.rpartition("/")[2])
+
+
+def _suits(override: Domain, declared: Domain) -> bool:
+    """Whether a glob's override is meant for a domain: any leaf for a leaf, `OneOf` where its families are admitted."""
+    if isinstance(override, Variant) and isinstance(declared, Variant):
+        return all(declared.admits(family) for family in override.concrete())
+    return isinstance(override, Leaf) and isinstance(declared, Leaf)
 
 
 def generic(path: str) -> str:
