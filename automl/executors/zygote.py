@@ -21,6 +21,7 @@ import time
 import traceback
 from collections import deque
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -52,7 +53,7 @@ def main(descriptor: int, driver: int) -> NoReturn:
     code = 1
     try:
         preload()
-        Zygote(control, driver).serve()
+        Forker(control, driver).serve()
         code = 0
     except BaseException:  # noqa: BLE001 - the driver reads it from the log
         traceback.print_exc()
@@ -61,17 +62,15 @@ def main(descriptor: int, driver: int) -> NoReturn:
 
 
 def preload() -> None:
-    """Import what a child would import otherwise, each for itself."""
+    """Load what a child would load otherwise, each for itself."""
+    import_module("automl.trial")
     import torch
 
-    import automl.trial
-
     torch.set_num_threads(1)
-    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])  # the first optimizer loads the half of torch that takes a second
-    del automl
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])  # the first optimizer loads the half of torch that takes seconds
 
 
-class Zygote:
+class Forker:
     """Forks a child for each cohort, at most `workers` at the same time, and tells the driver how they ended.
 
     families, task, checkpoints: there once the driver has sent the first message, which comes before any cohort.
@@ -134,6 +133,7 @@ class Zygote:
         """Print to the log of the run, and load its task and the user's families, for all children at once."""
         from automl.task import Task
         from automl.training.checkpoint import Checkpoints
+        from search_spaces.configuration import FAMILIES
 
         log = os.open(message["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.write(log, os.pread(1, 1 << 20, 0))
@@ -141,7 +141,7 @@ class Zygote:
         os.dup2(log, 2)
         os.close(log)
         sys.path[:] = message["path"]
-        self.families = families_from_text(message["families"])
+        self.families = (*FAMILIES, *families_from_text(message["families"]))
         self.task = Task.load(Path(message["task"]))
         self.checkpoints = Checkpoints(Path(message["checkpoints"]))
         self.workers = message["workers"]
