@@ -123,7 +123,9 @@ class FloatRange(Leaf):
             raise SpaceError(f"Float: low <= high must hold, got low={self.low}, high={self.high}")
         if self.log and self.low <= 0:
             raise SpaceError(f"Float: log=True needs low > 0, got low={self.low}")
-        _settle_default(self, "Float", stated=self.default is not None, usual=self.from_unit(0.5))
+        middle = math.sqrt(self.low) * math.sqrt(self.high) if self.log else self.low / 2 + self.high / 2
+        usual = max(self.low, min(middle, self.high))
+        _settle_default(self, "Float", stated=self.default is not None, usual=usual)
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high

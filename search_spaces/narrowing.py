@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from search_spaces.language import Searchable
 
 _DEEPEST = 64  # segments of a path
+_PARTS = "; narrow '{0}/length' and '{0}/*' instead"
 
 
 def as_domain(path: str, value: object) -> Domain:
@@ -30,7 +31,7 @@ def as_domain(path: str, value: object) -> Domain:
     if isinstance(value, str | bool | None) or is_number(value):
         return Options((cast(Scalar, value),))
     if isinstance(value, Sequence):
-        raise SpaceError(f"{path} must be narrowed by its parts, got Repeat(...); narrow '{path}/length' and '{path}/*' instead")
+        raise SpaceError(f"{path} must be narrowed by its parts, got Repeat(...){_PARTS.format(path)}")
     fix = f"; write OneOf({value.__name__})" if isinstance(value, type) else ""
     raise SpaceError(f"{path} must be narrowed to a domain (Int, Float, Choice, OneOf) or a finite scalar, got {value!r}{fix}")
 
@@ -53,7 +54,8 @@ def narrowed_domains(family: type[Searchable], overrides: Mapping[str, Domain]) 
         if any(_names(pattern, path) for path in paths):
             raise SpaceError(f"{pattern} matches nothing that could be narrowed to {override_text(override)}")
         known = [generic(path) for path in paths] if "*" in pattern else paths
-        raise SpaceError(f"{family.__name__} has no decision at {pattern!r}{nearest(pattern, known)}")
+        fix = _PARTS.format(pattern) if f"{pattern}/length" in known else nearest(pattern, known)
+        raise SpaceError(f"{family.__name__} has no decision at {pattern!r}{fix}")
     return narrowed
 
 
