@@ -30,7 +30,7 @@ _MOST_CATEGORIES = 10_000  # of a column, the most frequent: beyond, tables of e
 _BLUR = 1000.0  # a column whose numbers are this much larger than their spread is shifted; float32 has 7 digits
 _HUGE, _TINY = 1e15, 1e-15  # columns beyond are scaled: float32 ends at 1e38, and squares are taken of it
 _LIMIT = np.float64(1e30)
-_SOME = 10  # different values of which at least one must be readable
+_SOME = 10  # rows with a value of which at least one must be readable
 
 
 # ------------------------------------------------------------------------------------------------------------------ fitting
@@ -60,13 +60,13 @@ def fit_ruler(numbers: Floats) -> Ruler:
     finite = numbers[np.isfinite(numbers)]
     if not finite.size:
         return Ruler(0.0, 0.0)
-    low, lower, median, upper, high = (float(rank) for rank in np.quantile(finite, [0.0, 0.25, 0.5, 0.75, 1.0]))
-    largest = max(abs(low), abs(high))
-    if largest > _HUGE:
-        return Ruler(low, high, 0.0, 1.0 / largest)
-    spread = upper - lower or high - low
-    shift = median if max(abs(lower), abs(upper)) > _BLUR * spread else 0.0
-    scale = 1.0 / spread if 0.0 < spread < _TINY else 1.0
+    ranks = np.quantile(finite, [0.0, 0.25, 0.5, 0.75, 1.0], method="nearest")  # others add numbers, which may overflow
+    low, lower, median, upper, high = (float(rank) for rank in ranks)
+    middle = max(abs(lower), abs(upper))
+    spread = (upper / 2 - lower / 2 or high / 2 - low / 2) * 2
+    shift = median if middle > _BLUR * spread else 0.0
+    largest = max(abs(low - shift), abs(high - shift))
+    scale = 1.0 / largest if largest > _HUGE or 0.0 < largest < _TINY else 1.0
     return Ruler(low, high, shift, scale)
 
 
@@ -202,5 +202,7 @@ def _check(column: Column, given: Plain, refused: set[str]) -> None:
 
 def _check_readable(column: Column, given: Plain, unread: NDArray[np.bool_], what: str) -> None:
     """Refuse a column of which nothing can be read; single values that can't be read are missing."""
-    if unread.all() and len(given.words) >= _SOME:
-        raise DataError(f"column {column.column!r} must hold {what}, as in training, got {given.words[0]!r} and the like")
+    present = ~given.missing()
+    if present.sum() >= _SOME and unread[present].all():
+        example = next(iter(keys(given)[1]), "nothing but missing values")
+        raise DataError(f"column {column.column!r} must hold {what}, as in training, got {example!r} and the like")

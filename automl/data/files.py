@@ -28,7 +28,16 @@ _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, "
 _TEXT = (".csv", ".tsv", ".tab", ".txt")
 _PARQUET = (".parquet", ".pq")
 _SEPARATORS = (",", ";", "\t", "|")
-_SAMPLE = 1 << 16  # bytes from which separator, encoding and header are found out
+_SAMPLE, _LARGEST_SAMPLE = 1 << 16, 1 << 24  # bytes from which separator, encoding and header are found out
+_LINES = 20  # that a sample should hold
+_OPTIONS: dict[str, Any] = {
+    "index_col": False,  # or pandas takes the first of too many fields as the index
+    "keep_default_na": False,
+    "na_values": [""],
+    "low_memory": False,  # or it judges columns piece by piece
+    "skipinitialspace": True,
+}
+_ADDRESS = re.compile(r"\w{2,}:/")
 _CODE = re.compile(r"0\d+", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?\d{1,15}\s*", re.ASCII)
 _SOME = 20  # words that are tried before all are
@@ -36,7 +45,7 @@ _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*|\s*[+-]?\d+\s*",
 
 
 def read_file(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Return the table in a file, with unique names, and notices. Raises `DataError` where there is none."""
+    """Return the table in a file, with the names as they are there, and notices. Raises `DataError` where there is none."""
     path = path.expanduser()
     suffix = _checked_suffix(path)
     try:
@@ -51,16 +60,16 @@ def _checked_suffix(path: Path) -> str:
     """Return the suffix that says the format, without that of a compression."""
     if not path.exists():
         beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        advice = "; download it first" if "://" in str(path) or ":/" in str(path) else nearest(path.name, beside)
+        advice = "; download it first" if _ADDRESS.match(str(path)) else nearest(path.name, beside)
         raise DataError(f"{path}: must be a file, there is none of this name{advice}")
     if path.is_dir():
         raise DataError(f"{path}: must be a file, got a folder; name one file in it")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in _OPENERS else "".join(suffixes[-1:])
     if suffix not in _TEXT + _PARQUET:
-        known = ", ".join(_TEXT + _PARQUET)
-        raise DataError(f"{path}: must end in {known} (text also in .gz, .bz2, .xz), got {suffix or 'no ending'!r}; "
-                        "read it with pandas and give the DataFrame")  # fmt: skip
+        known = f"{', '.join(_TEXT + _PARQUET)} (text also in .gz, .bz2, .xz)"
+        got = repr(suffix) if suffix else "no ending"
+        raise DataError(f"{path}: must end in {known}, got {got}; read it with pandas and give the DataFrame")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: must hold a table, got an empty file")
     return suffix
@@ -71,8 +80,7 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, list[str]]:
         frame = pd.read_parquet(path)
     except (ValueError, KeyError, TypeError, NotImplementedError) as error:  # pyarrow's errors are ValueErrors
         raise DataError(f"{path}: must be a Parquet file, but {str(error).splitlines()[0]}") from error
-    names, notices = unique_names(frame.columns)
-    return frame.set_axis(names, axis=1).reset_index(drop=True), notices
+    return frame, []
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -85,11 +93,14 @@ def _open(path: Path) -> IO[bytes]:
 def _read_text(path: Path) -> tuple[pd.DataFrame, list[str]]:
     with _open(path) as file:
         sample = file.read(_SAMPLE)
+        while sample.count(b"\n") < _LINES and len(sample) < _LARGEST_SAMPLE and (more := file.read(_SAMPLE)):
+            sample += more
+        whole = not file.read(1)
     encoding = _encoding(path, sample)
     try:
-        return _read_decoded(path, sample, encoding)
+        return _read_decoded(path, _decoded(sample, encoding, whole), encoding)
     except UnicodeDecodeError:
-        frame, notices = _read_decoded(path, sample, "latin-1")
+        frame, notices = _read_decoded(path, _decoded(sample, "latin-1", whole), "latin-1")
         return frame, [*notices, f"{path.name} is not in UTF-8; it was read as Latin-1"]
 
 
@@ -103,38 +114,37 @@ def _encoding(path: Path, sample: bytes) -> str:
     return "utf-8-sig"
 
 
-def _read_decoded(path: Path, sample: bytes, encoding: str) -> tuple[pd.DataFrame, list[str]]:
-    whole = len(sample) < _SAMPLE
-    lines = _decoded(sample, encoding, whole).splitlines(keepends=True)
-    separator, rows = _rows(path, lines if whole else lines[:-1])
+def _read_decoded(path: Path, lines: list[str], encoding: str) -> tuple[pd.DataFrame, list[str]]:
+    separator, rows = _rows(lines)
     header, rows = rows[0], rows[1:]
     if not rows:
         raise DataError(f"{path}: must hold rows below its header, got the header alone: {separator.join(header)[:100]!r}")
-    if {len(row) for row in rows} == {len(header) + 1}:
-        header = ["", *header]  # R leaves the names of rows without a name
-    names, notices = unique_names(header)
+    if {len(row) for row in rows} == {len(header) + 1}:  # a separator at the end of each line, or R's names of rows
+        header = ["", *header] if any(row[-1] for row in rows) else [*header, ""]
+    names, _ = unique_names(header)
     codes = [name for position, name in enumerate(names) if _are_codes([row[position] for row in rows if position < len(row)])]
     frame = _parse(path, encoding, separator, names, codes)
     for name in frame.columns:
-        if name not in codes and pd.api.types.is_string_dtype(frame[name].dtype):
+        if name not in codes and isinstance(frame[name].dtype, pd.StringDtype):
             frame[name] = _typed(frame[name], decimal_comma=separator != ",")
-    return frame, notices
+    return frame.set_axis(header, axis=1), []
 
 
-def _decoded(sample: bytes, encoding: str, whole: bool) -> str:
-    """Decode the beginning of a file, which may end within a character."""
+def _decoded(sample: bytes, encoding: str, whole: bool) -> list[str]:
+    """Return the lines at the beginning of a file, which may end within a line or character."""
     with io.TextIOWrapper(io.BytesIO(sample), encoding, errors="strict" if whole else "replace", newline="") as text:
-        return text.read()
+        lines = list(text)
+    return lines if whole else lines[:-1]
 
 
-def _rows(path: Path, lines: list[str]) -> tuple[str, list[list[str]]]:
+def _rows(lines: list[str]) -> tuple[str, list[list[str]]]:
     """Return the separator that gives most rows the fields of the header, and the rows it makes; blank lines are left out."""
     best, rating = (",", [[""]]), (0.0, 0)
     for separator in _SEPARATORS:
         try:
-            rows = [row for row in csv.reader(lines, delimiter=separator) if row]
-        except csv.Error as error:
-            raise DataError(f"{path}: must be a table in text, but {error}") from error
+            rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
+        except csv.Error:  # a field of more than 100,000 characters: hardly the separator
+            continue
         width = len(rows[0]) if rows else 0
         share = sum(len(row) in {width, width + 1} for row in rows) / max(len(rows), 1)
         if (share if width > 1 else 0.0, width) > rating:
@@ -152,8 +162,11 @@ def _parse(path: Path, encoding: str, separator: str, names: list[str], codes: l
     try:
         with _open(path) as file, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            options: Any = {"dtype": dict.fromkeys(codes, str), "keep_default_na": False, "na_values": [""], "low_memory": False}
-            return pd.read_csv(file, sep=separator, encoding=encoding, names=names, header=0, index_col=False, **options)
+            types: Any = dict.fromkeys(codes, str)
+            frame: pd.DataFrame = pd.read_csv(
+                file, sep=separator, encoding=encoding, names=names, header=0, dtype=types, **_OPTIONS
+            )
+            return frame
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(
             f"{path}: every line must have the {len(names)} fields of the header, but {str(error).strip()}"

@@ -176,10 +176,6 @@ def _day(time: np.datetime64) -> str:
     return str(time.astype("datetime64[D]"))
 
 
-def _judge_category(look: _Look) -> Detected:
-    return look.say("categorical", f"{look.distinct} values")
-
-
 def _judge_words(look: _Look) -> Detected:
     """Judge text: booleans, numbers, times or durations written as text, else by how often its values repeat."""
     if set(look.words) == {"True", "False"}:
@@ -248,7 +244,8 @@ def _judge_repetition(look: _Look) -> Detected:
             return look.say("text", f"{spaces:.0f} words in each row")
         if distinct > _DISTINCT:
             return look.say("text" if spaces >= 2 else "identifier", f"{look.distinct} different values in {look.present} rows")
-    return look.say("categorical", f"{look.distinct} values")
+    marks = [word for word in look.words if word.lower() in MARKS]
+    return look.say("categorical", f"{look.distinct} values" + (f" ({marks[0]!r} is one)" if marks else ""))
 
 
 _JUDGES: dict[str, Callable[[_Look], Detected]] = {
@@ -256,5 +253,5 @@ _JUDGES: dict[str, Callable[[_Look], Detected]] = {
     "boolean": _judge_boolean,
     "duration": _judge_duration,
     "time": _judge_time,
-    "category": _judge_category,
+    "category": _judge_repetition,
 }

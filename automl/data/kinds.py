@@ -81,6 +81,8 @@ def _forced(name: str, column: Plain, kind: ColumnKind) -> Detected:
     if unread.all():
         raise DataError(f"column {name!r} can't be {kind}: none of its values can be read so, e.g. {_example(column)}")
     odd = int((unread & ~column.missing()).sum())
+    if odd and kind == "boolean":
+        raise DataError(f"column {name!r} can't be boolean: {odd} of its values are neither true (1) nor false (0)")
     tail = f", {odd} values that can't be read so are taken as missing" if odd else ""
     return Detected(kind, f"{name}: {kind}, as you asked{tail}", form, notable=odd > 0)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ from automl.errors import DataError, nearest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_EMPTY = np.empty(0, dtype=np.int64)
+
+_NUMBER = re.compile(r"-?\d+(\.\d*)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +55,13 @@ class Loaded:
 def load(data: object, target: object = None) -> Loaded:
     """Return the features and the target of `data`: a path to CSV, TSV or Parquet, a DataFrame, or (X, y).
 
-    target: the name of the target column, needed for a path or DataFrame; or the target itself, as an array or Series.
-    The index of a frame is ignored: X and y belong together by position. Raises `DataError`.
+    target: the name of the target column, needed for a path or DataFrame. The index of a frame is ignored: X and y belong
+    together by position. Raises `DataError`.
     """
     if isinstance(data, tuple):
         if len(data) != 2:
             raise DataError(f"data: a tuple must be (X, y), got {len(data)} parts")
-        table, values = read_table(data[0]), _target_of_pair(data, target)
-    elif isinstance(target, (pd.Series, pd.DataFrame, np.ndarray, list)):
-        table, values = read_table(data), _target_of_pair((data, target), None)
+        table, values = _pair(data[0], data[1], target)
     else:
         table = read_table(data)
         table, values = _split(table, target)
@@ -76,7 +76,7 @@ def read_table(data: object) -> Table:
     if isinstance(data, (str, os.PathLike)):
         path = Path(os.fspath(data))
         frame, notices = read_file(path)
-        return Table(frame, tuple(frame.columns), path.name, notices=tuple(notices))
+        return _named(frame, path.name, notices)
     if isinstance(data, pd.Series):
         raise DataError("data: must be a table, got a Series; use series.to_frame() for one column, to_frame().T for one row")
     if hasattr(data, "to_pandas"):
@@ -86,10 +86,16 @@ def read_table(data: object) -> Table:
     if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
         data = pd.DataFrame(data)
     if isinstance(data, pd.DataFrame):
-        names, notices = unique_names(data.columns)
-        frame = data.set_axis(names, axis=1).reset_index(drop=True)
-        return Table(frame, tuple(data.columns), "a DataFrame", notices=tuple(notices))
+        return _named(data, "a DataFrame", [])
     return _from_array(data)
+
+
+def _named(frame: pd.DataFrame, source: str, notices: list[str]) -> Table:
+    """Return a frame as a table, with unique names and without its index."""
+    names, repeated = unique_names(frame.columns)
+    return Table(
+        frame.set_axis(names, axis=1).reset_index(drop=True), tuple(frame.columns), source, notices=(*notices, *repeated)
+    )
 
 
 def _from_mapping(data: Mapping[Any, Any]) -> pd.DataFrame:
@@ -101,12 +107,14 @@ def _from_mapping(data: Mapping[Any, Any]) -> pd.DataFrame:
 
 
 def _from_array(data: object) -> Table:
+    if isinstance(data, list) and len(data) == 2 and getattr(data[0], "ndim", 0) == 2:
+        raise DataError("data: features and target must be a tuple, (X, y), got a list of both")
     if data is None or np.isscalar(data) or callable(data):
         raise DataError(f"data: must be a path, a DataFrame, an array or (X, y), got {type(data).__name__} {data!r:.60}")
     dense = data.toarray() if hasattr(data, "toarray") else data  # sparse matrices of scipy
     try:
         array = dense if isinstance(dense, np.ndarray) else np.asarray(dense if hasattr(dense, "dtype") else _objects(dense))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"data: must be a table, rows of one length, but {error}") from error
     if array.dtype.names is not None:
         return read_table(pd.DataFrame(array))
@@ -134,13 +142,18 @@ def _split(table: Table, target: object) -> tuple[Table, pd.Series[Any]]:
     names = list(table.frame.columns)
     if table.positional:
         raise DataError("data: an array needs its target beside it; give (X, y)")
+    if not names:
+        raise DataError("data: must have columns, got none")
     if target is None:
         raise DataError(f"target: must name the column to predict, got None; the columns are {listed(names)}")
+    if not pd.api.types.is_hashable(target):
+        raise DataError(f"target: must be the name of one column, got {type(target).__name__}; give values as (X, y)")
     matches = [name for name, label in zip(names, table.labels, strict=True) if _same(label, target)]
     if not matches:
         matches = [name for name in names if name == str(target).strip()]
     if not matches:
-        raise DataError(f"target: {target!r} must be one of the columns {listed(names)}{nearest(target, names)}")
+        nameless = "; the first line of a file must hold the names" if any(map(_NUMBER.fullmatch, names)) else ""
+        raise DataError(f"target: {target!r} must be one of the columns {listed(names)}{nearest(target, names) or nameless}")
     if len(matches) > 1:
         raise DataError(f"target: {target!r} must be one column, {len(matches)} have this name; rename all but one")
     frame = table.frame.drop(columns=matches[0])
@@ -151,9 +164,19 @@ def _same(label: object, target: object) -> bool:
     return type(label) is type(target) and label == target
 
 
-def _target_of_pair(pair: tuple[Any, ...], name: object) -> pd.Series[Any]:
-    """Return the y of (X, y) as a column."""
-    y = pair[1]
+def _pair(x: object, y: Any, name: object) -> tuple[Table, pd.Series[Any]]:
+    """Return the parts of (X, y), matched by position."""
+    table, target = read_table(x), _as_target(y, name)
+    frame, column = table.frame, str(target.name)
+    if column in frame.columns and frame[column].equals(target):
+        raise DataError(f"X must not hold the target, but its column {column!r} is y; drop it")
+    if isinstance(x, pd.DataFrame) and isinstance(y, (pd.Series, pd.DataFrame)) and not x.index.equals(y.index):
+        table = replace(table, notices=(*table.notices, "X and y have different indexes; their rows are matched by position"))
+    return table, target
+
+
+def _as_target(y: Any, name: object) -> pd.Series[Any]:
+    """Return the y of (X, y) as a column; `name` goes before its own."""
     if isinstance(y, pd.DataFrame):
         y = y.iloc[:, 0] if y.shape[1] == 1 else y.to_numpy()
     if not isinstance(y, pd.Series):
@@ -164,7 +187,8 @@ def _target_of_pair(pair: tuple[Any, ...], name: object) -> pd.Series[Any]:
             raise DataError(f"y: must have one value for each row, got shape {array.shape}; one target at a time")
         y = pd.Series(array).infer_objects()
     label = name if name is not None else y.name
-    return y.reset_index(drop=True).rename("target" if label is None else str(label))
+    target: pd.Series[Any] = y.reset_index(drop=True)
+    return target.rename("target" if label is None else str(label))
 
 
 def _vector(y: Any) -> NDArray[Any]:
@@ -188,6 +212,8 @@ def _joined(table: Table, target: pd.Series[Any]) -> Loaded:
         raise DataError(f"target {target.name!r} must have values, all {len(target)} rows are missing")
     notices = list(table.notices)
     if missing.any():
-        notices.append(f"{int(missing.sum())} of {len(target)} rows have no target {target.name!r}; they are left out")
+        notices.append(
+            f"{int(missing.sum())} of {len(target)} rows have no target {target.name!r} (missing or infinite); they are left out"
+        )
         frame, target = frame.iloc[rows].reset_index(drop=True), target.iloc[rows].reset_index(drop=True)
     return Loaded(frame, target, rows, table.source, table.positional, tuple(notices))

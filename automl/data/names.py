@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 _SHOWN = 10
@@ -16,11 +18,16 @@ def unique_names(labels: Iterable[object]) -> tuple[list[str], list[str]]:
     """
     wanted = [_text(label) or f"column_{position}" for position, label in enumerate(labels, start=1)]
     names: list[str] = []
+    used: set[str] = set()
+    taken = set(wanted)
     for name in wanted:
-        taken = {*names, *wanted}
-        free = (f"{name}.{number}" for number in range(1, len(wanted) + 1))
-        names.append(name if name not in names else next(other for other in free if other not in taken))
-    repeated = sorted({name for name in wanted if wanted.count(name) > 1})
+        free = name
+        if name in used:
+            free = next(other for number in itertools.count(1) if (other := f"{name}.{number}") not in taken)
+        names.append(free)
+        used.add(free)
+        taken.add(free)
+    repeated = [name for name, times in Counter(wanted).items() if times > 1]
     notices = (
         [f"several columns are named {listed(repeated)}; the later ones are called {repeated[0]}.1 and so on"] if repeated else []
     )

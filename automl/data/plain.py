@@ -63,11 +63,19 @@ def plain(series: pd.Series[Any]) -> Plain:
         return Plain("category", series.cat.codes.to_numpy(np.int64), tuple(series.cat.categories))
     if isinstance(dtype, pd.PeriodDtype):
         return plain(series.dt.to_timestamp())
-    if isinstance(dtype, pd.ArrowDtype) and dtype.kind == "O":
-        return _from_objects(series.astype(object))  # decimals, times of day, lists, dictionaries: as Python sees them
+    if isinstance(dtype, pd.ArrowDtype) and _is_for_python(dtype):
+        return _from_objects(pd.Series(series.tolist(), dtype=object))
     if isinstance(dtype, pd.IntervalDtype) or types.is_object_dtype(dtype):
         return _from_objects(series.astype(object))
     return _from_simple(series)
+
+
+def _is_for_python(dtype: pd.ArrowDtype) -> bool:
+    """Return whether only Python's own objects stand for the values: decimals, times of day, lists, dictionaries."""
+    try:
+        return dtype.kind == "O"
+    except NotImplementedError:  # types that pandas can hold but not name
+        return True
 
 
 def _from_simple(series: pd.Series[Any]) -> Plain:
@@ -80,7 +88,7 @@ def _from_simple(series: pd.Series[Any]) -> Plain:
         return _from_numbers(series)
     if types.is_datetime64_any_dtype(dtype):
         return _from_times(pd.to_datetime(series, utc=True))
-    if types.is_timedelta64_dtype(dtype):
+    if types.is_timedelta64_dtype(dtype) or dtype.kind == "m":
         return Plain("duration", series.astype("timedelta64[us]").dt.total_seconds().to_numpy(np.float64))
     codes, words = pd.factorize(series)
     return Plain("words", codes.astype(np.int64), tuple(words))
@@ -101,9 +109,8 @@ def _from_times(series: pd.Series[Any]) -> Plain:
 
 def _from_whole_or_real(series: pd.Series[Any]) -> Plain:
     """Take Python's and numpy's own numbers as int64 or float64."""
-    if series.isna().any():
-        return Plain("number", series.to_numpy(np.float64, na_value=np.nan))
-    return Plain("number", np.asarray(pd.to_numeric(series)))
+    numbers = pd.to_numeric(series.to_numpy(np.float64, na_value=np.nan) if series.isna().any() else series)
+    return Plain("number", np.asarray(numbers if numbers.dtype != object else numbers.astype(np.float64)))
 
 
 def _unusable(storage: Storage, series: pd.Series[Any]) -> Plain:

@@ -42,6 +42,7 @@ _DATES = (
     ("%a, %d %b %Y",),
 )
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z")
+_DAYS = re.compile(r"[+-]?\d+ days?", re.ASCII)
 _LIKE_A_TIME = re.compile(r"(?=.*\d)(?=.*[-/.: ]).{6,40}")
 _SAMPLE = 30  # words that a form must read before all are tried
 
@@ -76,11 +77,11 @@ def words_to_durations(words: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def _clock(text: str) -> str | None:
-    """Complete `12:30` to `12:30:00`; text without a colon is no duration here (a bare number has no unit)."""
+    """Complete `12:30` to `12:30:00`; other text without a colon or days is no duration here (a bare number has no unit)."""
     text = text.strip()
-    if ":" not in text:
-        return None
-    return f"{text}:00" if text.count(":") == 1 else text
+    if _DAYS.fullmatch(text):
+        return text
+    return None if ":" not in text else f"{text}:00" if text.count(":") == 1 else text
 
 
 def read_times(column: Plain, form: str = "") -> NDArray[np.datetime64]:
@@ -139,6 +140,8 @@ def keys(column: Plain) -> tuple[NDArray[np.int64], list[str]]:
     """Return for each row its position in a list of distinct spellings, -1 where missing."""
     if column.storage in {"words", "category"}:
         codes, words = column.cells, [spelling(word) for word in column.words]
+        for unused in np.flatnonzero(np.bincount(codes + 1, minlength=len(words) + 1)[1:] == 0).tolist():
+            words[unused] = None  # a category that no row has
     elif column.storage == "duration":
         codes, seconds = pd.factorize(column.cells)
         words = [str(pd.Timedelta(seconds=value)) for value in seconds]
