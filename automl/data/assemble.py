@@ -85,6 +85,7 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     weight = _weights(roles, besides, seen)
     loss_weight = _loss_weights(weight, everything, target, seen, options)
     _check_weights(loss_weight, weight, folds, report)
+    _check_scores(scoring, everything, target.classes, weight, folds)
     return Assembled(
         kind=kind,
         metric=scoring,
@@ -189,6 +190,19 @@ def _check_weights(loss: Array | None, score: Array | None, folds: Folds, report
     for role, weight, rows in roles:
         if weight is not None and len(rows) and not weight[rows].any():
             raise DataError(f"sample_weight and class_weight must not be 0 for all rows that {role}, got {len(rows)} zeros")
+
+
+def _check_scores(scoring: Metric, target: Array, classes: Sequence[Label], weight: Array | None, folds: Folds) -> None:
+    """Raise `DataError` where not even a constant prediction has a score, so that no trial could have one."""
+    for _, choose in folds:
+        rows = target[choose]
+        guess = np.full((len(rows), len(classes)), 1 / len(classes)) if classes else np.zeros(len(rows))
+        if np.isnan(scoring.score(rows, guess, None if weight is None else weight[choose])):
+            values = ", ".join(repr(classes[int(value)] if classes else float(value)) for value in np.unique(rows)[:3])
+            raise DataError(
+                f"metric {scoring.name} must be defined on the rows that choose, but {len(rows)} of them hold only {values}; "
+                "give more rows, fewer folds, another metric, or validation="
+            )
 
 
 def _late(target: Target, folds: Folds) -> list[str]:

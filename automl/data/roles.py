@@ -185,7 +185,7 @@ def _weight(series: pd.Series[Any]) -> Array:
     wrong = ~(np.isfinite(weight) & (weight >= 0))
     if wrong.any():
         row = int(wrong.argmax())
-        found = f"{series.iloc[row]!r} for row {series.index[row]}"
+        found = f"{series.tolist()[row]!r} for row {series.index[row]}"
         raise DataError(f"sample_weight must be finite numbers, 0 or more, got {found}")
     if not weight.any():
         raise DataError(f"sample_weight must not be 0 for all rows, got {len(weight)} zeros")

@@ -123,23 +123,31 @@ def _holdout(rows: Rows, strata: Rows, groups: Rows | None, division: Division) 
 
 
 def _shuffled(strata: Rows, rng: np.random.Generator) -> Rows:
-    """Return the row numbers stratum by stratum, at random within each."""
-    return np.lexsort((rng.random(len(strata)), strata))
+    """Return the row numbers stratum by stratum, the smallest stratum first, at random within each."""
+    return np.lexsort((rng.random(len(strata)), strata, np.bincount(strata)[strata] if len(strata) else strata))
 
 
 def _deal(strata: Rows, choose: int, report: int, rng: np.random.Generator) -> Rows:
     """Return each row's role: 0 fit, 1 choose, 2 report.
 
     The rows are laid out stratum by stratum and taken at even distances, so that each stratum is divided like the whole, to
-    within one row or so; the first of each stratum always fits.
+    within a row or two. The first of each stratum always fits, the second chooses and the third reports, so that rare classes are
+    learnt and scored; but where there are more strata than rows to choose, only the first is sure.
     """
     order = _shuffled(strata, rng)
-    is_first = np.r_[True, strata[order][1:] != strata[order][:-1]] if len(order) else np.zeros(0, bool)
-    free = order[~is_first]
+    starts = np.flatnonzero(np.diff(strata[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    roles = np.zeros(len(strata), dtype=np.int64)
+    taken = rank == 0
+    for role, wanted in ((1, choose), (2, report)):
+        if wanted >= len(starts):
+            roles[order[rank == role]] = role
+            taken |= rank == role
+    free = order[~taken]
+    choose, report = (max(0, wanted - int((roles == role).sum())) for role, wanted in ((1, choose), (2, report)))
     if choose + report > len(free):
         scale = len(free) / (choose + report)
         choose, report = int(choose * scale), int(report * scale)
-    roles = np.zeros(len(strata), dtype=np.int64)
     roles[_evenly(free, report, rng)] = 2
     roles[_evenly(free[roles[free] == _FIT_ROLE], choose, rng)] = 1
     return roles
@@ -184,6 +192,8 @@ def _folds(seen: Rows, strata: Rows, groups: Rows | None, wanted: tuple[int, boo
     if is_asked and folds > free:
         raise OptionError(f"folds must be at most {free}, the {units} that training can spare, got {folds}")
     folds = min(folds, free)
+    if not is_asked and _rare(strata) > 1:
+        folds = min(folds, _rare(strata))
     if folds < 2:
         raise DataError(f"folds must leave out at least two {units} in turn, but training can spare only {free}; give more rows")
     if counts is None:
@@ -196,6 +206,15 @@ def _folds(seen: Rows, strata: Rows, groups: Rows | None, wanted: tuple[int, boo
 def _free(strata: Rows) -> int:
     """Return the number of rows whose stratum has other rows."""
     counts = np.bincount(strata)
+    return int(counts[counts > 1].sum())
+
+
+def _rare(strata: Rows) -> int:
+    """Return the number of rows that may be left out beside those of the largest stratum; 0 if it is the only one.
+
+    With no more folds than that, each can hold two classes, without which many metrics are undefined.
+    """
+    counts = np.sort(np.bincount(strata))[:-1]
     return int(counts[counts > 1].sum())
 
 
