@@ -1,0 +1,159 @@
+"""Successive halving: many configurations are trained a little, and only the best of them in full.
+
+Asynchronous (ASHA; Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2): a configuration goes on
+as soon as it is among the best `1 / eta` of those that came as far as it did, so no worker ever waits for a rung to fill.
+
+Two deviations. A rung sends on only its best `LONGEST` configurations: in a long search this bounds the checkpoints that are
+kept, and by then a configuration further down won't win. And where the number of configurations is limited and a rung has sent on
+nobody who got a score, its best goes on in the end even if they were fewer than `eta`: a search trains one in full.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from automl.errors import RunError
+from automl.strategies.base import Plan, Proposal, Result, Suggester
+from automl.strategies.schedules import Configurations
+from search_spaces.configuration import Configuration
+from search_spaces.language import Space
+
+ETA = 3
+LEVELS = 3
+LONGEST = 100
+
+
+def rungs(epochs: int) -> tuple[int, ...]:
+    """Return the epochs at which a full training of `epochs` pauses: total/9, total/3, total, at least one epoch each."""
+    return tuple(sorted({max(1, epochs // ETA**level) for level in range(LEVELS)}))
+
+
+@dataclass
+class _Rung:
+    """How far some configurations were trained. ranking: (loss, number) of those that didn't fail, best first."""
+
+    stop: int
+    begun: set[int] = field(default_factory=set)
+    told: set[int] = field(default_factory=set)
+    ranking: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def pending(self) -> bool:
+        """Whether a result is still to come."""
+        return len(self.begun) > len(self.told)
+
+
+class Halving:
+    """A strategy that trains each configuration to the first rung, and the best of each rung to the next one.
+
+    Its space should hold schedules that don't fall before the end of a rung (cosine, constant): one-cycle ranks badly early.
+    """
+
+    def __init__(self, suggester: Suggester, space: Space[Configuration], plan: Plan) -> None:
+        self._suggester = suggester
+        self._configurations = Configurations(suggester, space, plan)
+        self._rungs = [_Rung(stop) for stop in rungs(plan.epochs)]
+        self._longest = LONGEST if plan.n_trials is None else max(1, min(LONGEST, plan.n_trials // ETA))
+        self._members: dict[int, Configuration] = {}
+        self._ended: set[int] = set()
+        self._closed: set[int] = set()
+
+    @property
+    def infeasible(self) -> int:
+        """How many draws made no network and were drawn again."""
+        return self._suggester.infeasible
+
+    @property
+    def done(self) -> bool:
+        """Whether no further proposal will ever come: all configurations are out, and no rung can send on one more."""
+        ladder = range(len(self._rungs) - 1)
+        return self._configurations.exhausted and all(
+            not self._rungs[level].pending and self._promotable(level) is None for level in ladder
+        )
+
+    @property
+    def closed(self) -> frozenset[int]:
+        """Numbers of configurations that will never be continued."""
+        if self.done:
+            return frozenset(self._members) - {n for rung in self._rungs for n in rung.begun - rung.told}
+        return frozenset(self._closed)
+
+    def ask(self, room: int) -> list[Proposal]:
+        """Return at most `room` proposals: first continuations, of the longest trained, then new configurations."""
+        proposals: list[Proposal] = []
+        while len(proposals) < room:
+            proposal = self._continuation() or self._beginning()
+            if proposal is None:
+                break
+            proposals.append(proposal)
+        return proposals
+
+    def tell(self, results: Sequence[Result]) -> None:
+        """Learn from results."""
+        for result in results:
+            self._suggester.observe(result)
+            number, level = result.proposal.number, self._level(result.proposal)
+            rung = self._rungs[level]
+            if number in rung.told:
+                continue
+            rung.told.add(number)
+            if result.loss is not None:
+                insort(rung.ranking, (result.loss, number))
+            if result.ended or level == len(self._rungs) - 1:
+                self._ended.add(number)
+                self._closed.add(number)
+            if level < len(self._rungs) - 1:
+                self._closed |= {last for _, last in rung.ranking[self._longest :]} - self._rungs[level + 1].begun
+
+    def adopt(self, proposals: Sequence[Proposal]) -> None:
+        """Take over proposals that were asked in an earlier process."""
+        for proposal in proposals:
+            if proposal.number not in self._members:
+                self._configurations.adopt(proposal.number, proposal.configuration)
+            self._begin(proposal)
+
+    def _begin(self, proposal: Proposal) -> Proposal:
+        self._members[proposal.number] = proposal.configuration
+        self._rungs[self._level(proposal)].begun.add(proposal.number)
+        return proposal
+
+    def _beginning(self) -> Proposal | None:
+        if self._configurations.exhausted:
+            return None
+        number, configuration = self._configurations.hand_out()
+        return self._begin(Proposal(number, configuration, 0, self._rungs[0].stop, self._rungs[-1].stop))
+
+    def _continuation(self) -> Proposal | None:
+        for level in reversed(range(len(self._rungs) - 1)):
+            number = self._promotable(level)
+            if number is not None:
+                start, stop = self._rungs[level].stop, self._rungs[level + 1].stop
+                return self._begin(Proposal(number, self._members[number], start, stop, self._rungs[-1].stop))
+        return None
+
+    def _promotable(self, level: int) -> int | None:
+        """Return the best configuration of a rung that should go on and hasn't yet."""
+        rung, above = self._rungs[level], self._rungs[level + 1]
+        quota = min(len(rung.told) // ETA, self._longest)
+        if not above.pending and not above.ranking and self._complete(level):
+            quota = self._longest
+        return next((n for _, n in rung.ranking[:quota] if n not in self._ended and n not in above.begun), None)
+
+    def _complete(self, level: int) -> bool:
+        """Whether no further result will come into a rung."""
+        if self._rungs[level].pending:
+            return False
+        if level == 0:
+            return self._configurations.exhausted
+        return self._complete(level - 1) and self._promotable(level - 1) is None
+
+    def _level(self, proposal: Proposal) -> int:
+        for level, rung in enumerate(self._rungs):
+            if rung.stop == proposal.stop:
+                return level
+        stops = ", ".join(str(rung.stop) for rung in self._rungs)
+        raise RunError(
+            f"proposal {proposal.number} must stop at one of the epochs {stops}, got {proposal.stop}; resume with equal epochs"
+        )
