@@ -14,6 +14,7 @@ from automl.executors import default_executor
 from automl.launch import Launch
 from automl.options import SearchOptions, families_for, path_option
 from automl.result import SearchResult
+from automl.run_folder import check_free
 from automl.study import Callback
 from search_spaces.language import Architecture
 
@@ -43,7 +44,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     halving: bool = True,
     epochs: int | None = None,
     workers: int | None = None,
-    executor: Literal["processes", "inline"] | None = None,
+    executor: str | None = None,
     baselines: bool = True,
     include_baselines: bool = False,
     callbacks: Sequence[Callback] = (),
@@ -108,7 +109,6 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         executor=executor or default_executor(),
         baselines=baselines,
         include_baselines=include_baselines,
-        space=dict(space or {}),
         families=tuple(family.__name__ for family in launch.families),
     )
     data_options = DataOptions(
@@ -126,7 +126,9 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         class_weight=class_weight,
         seed=seed,
     )
-    return launch.new(_default_path() if out is None else path_option("out", out), data, options, data_options, overwrite=overwrite)
+    path = _default_path() if out is None else path_option("out", out)
+    check_free(path, overwrite=overwrite)
+    return launch.new(path, data, data_options, options, space or {})
 
 
 def _default_path() -> Path:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -54,11 +55,12 @@ _NEVER = -30.0  # the logit of a class without fit rows
 class Fitted:
     """A fitted baseline.
 
-    predictions: for the choose rows, like a network's. weights: of a `Linear` network; None for boosting. parameters: their
+    predictions: for the choose rows, like a network's. report: for the report rows, for later. weights: of a `Linear` network; None for boosting. parameters: their
     number. predict_ms: for 1000 rows. cut: whether the deadline took iterations away. reason: what should be known.
     """
 
     predictions: NDArray[Any]
+    report: NDArray[Any]
     weights: Weights | None
     parameters: int
     predict_ms: float
@@ -83,26 +85,30 @@ def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float |
     """
     if name == "boosting":
         boosting = fit_boosting(task, fold, seed, deadline)
-        predictions, milliseconds = _timed(boosting.predict, task, fold)
+        predictions, report, milliseconds = _predicted(boosting.predict, task, fold)
         reason = f"{boosting.iterations} of {ITERATIONS[1]} iterations in the time left" if boosting.cut else ""
-        return Fitted(predictions, None, 0, milliseconds, boosting.cut, reason)
+        return Fitted(predictions, report, None, 0, milliseconds, boosting.cut, reason)
     network = cast(LinearNetwork, build_network(Linear(), fold.inputs, fold.outputs, seed))
     cut, reason = False, ""
     if name == "linear":
         cut, reason = _fit_linear(network, task, fold, seed, deadline)
     else:
         _fit_constant(network, task, fold)
-    predictions, milliseconds = _timed(lambda numeric, codes: predict_network(network, numeric, codes, fold.outputs), task, fold)
+    predict = partial(predict_network, network, outputs=fold.outputs)
+    predictions, report, milliseconds = _predicted(predict, task, fold)
     size = sum(parameter.numel() for parameter in network.parameters())
-    return Fitted(predictions, network.state_dict(), size, milliseconds, cut, reason)
+    return Fitted(predictions, report, network.state_dict(), size, milliseconds, cut, reason)
 
 
-def _timed(predict: Callable[[Any, Any], NDArray[Any]], task: Task, fold: Fold) -> tuple[NDArray[Any], float]:
-    """Return the predictions for the choose rows, and the milliseconds for 1000 rows."""
-    numeric, categorical = task.numeric[fold.choose], task.categorical[fold.choose]
+def _predicted(
+    predict: Callable[[Any, Any], NDArray[Any]], task: Task, fold: Fold
+) -> tuple[NDArray[Any], NDArray[Any], float]:
+    """Return the predictions for the choose and for the report rows, and the milliseconds for 1000 rows."""
     began = time.perf_counter()
-    predictions = predict(numeric, categorical)
-    return predictions, 1e6 * (time.perf_counter() - began) / max(len(predictions), 1)
+    predictions = predict(task.numeric[fold.choose], task.categorical[fold.choose])
+    milliseconds = 1e6 * (time.perf_counter() - began) / max(len(predictions), 1)
+    report = predict(task.numeric[task.report], task.categorical[task.report]) if len(task.report) else predictions[:0]
+    return predictions, report, milliseconds
 
 
 # --------------------------------------------------------------------------------------------------------- majority, mean

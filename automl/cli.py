@@ -19,7 +19,7 @@ from automl.errors import AutomlError, Infeasible, NoModelError, OptionError, Sp
 
 if TYPE_CHECKING:
     from automl.result import SearchResult
-    from search_spaces.domains import Families
+    from search_spaces.language import Architecture
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -114,7 +114,7 @@ def search(  # noqa: PLR0913 - one parameter for each option of the command
         halving=halving,
         epochs=epochs,
         workers=workers,
-        executor=executor,  # type: ignore[arg-type] - checked by SearchOptions, which names the nearest match
+        executor=executor,
         baselines=baselines,
         overwrite=overwrite,
         verbose=not as_json,
@@ -254,7 +254,7 @@ def _families(given: list[str] | None) -> list[Any] | None:
     return [_imported(name) if ":" in name else name for name in given] if given else None
 
 
-def _own_families(given: list[str] | None) -> Families:
+def _own_families(given: list[str] | None) -> tuple[type[Architecture], ...]:
     return tuple(_imported(name) for name in given or () if ":" in name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +14,16 @@ from automl.data.options import DataOptions
 from automl.executors import Workers
 from automl.limits import Limits
 from automl.live import View
-from automl.making import make_task
+from automl.task import make_task
 from automl.options import SearchOptions
 from automl.result import SearchResult
-from automl.run_folder import Run, check_free, make_empty
+from automl.run_folder import Run, make_empty
 from automl.strategies import strategy_for
+from automl.strategies.base import Plan
 from automl.study import Callback, Study
-from search_spaces.domains import Families
-from search_spaces.storing import overrides_from_dict, overrides_to_dict
+from search_spaces.configuration import FAMILIES, Configuration
+from search_spaces.language import Architecture, Space
+from search_spaces.storing import space_overrides_from_dict, space_overrides_to_dict
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,21 @@ class Launch:
     """A search about to begin. started: `time.time()` of the user's call, from which the time limit counts."""
 
     started: float
-    families: Families
+    families: tuple[type[Architecture], ...]
     callbacks: Sequence[Callback]
     verbose: bool
 
-    def new(self, path: Path, data: Any, options: SearchOptions, data_options: DataOptions, *, overwrite: bool) -> SearchResult:
-        """Search in the folder `path`, which must be new or empty, or hold a search to overwrite."""
-        check_free(path, overwrite=overwrite)
+    def new(
+        self, path: Path, data: Any, data_options: DataOptions, options: SearchOptions, overrides: Mapping[str, object]
+    ) -> SearchResult:
+        """Search in the folder `path`, which `check_free` found free; `overrides` are the user's, of the space."""
         with Workers(options.executor, self.families) as workers:  # they load their libraries while the data are read
             task = make_task(data, data_options)
             options = replace(options, epochs=options.epochs or default_epochs(len(task.folds[0].fit)))
-            searched_space(task, options, self.families)  # an override that doesn't fit is found before a folder is made
+            space = searched_space(task, options, self.families, overrides)
             make_empty(path)
-            settings = {**options.to_dict(), "space": overrides_to_dict(options.space)}
-            return self._search(Run.create(path, task, settings, self.families), options, workers, 0.0)
+            settings = {**options.to_dict(), "space": space_overrides_to_dict(space)}
+            return self._search(Run.create(path, task, settings, self.families), space, options, workers)
 
     def resumed(
         self, path: Path, *, time_limit: float | None, n_trials: int | None, workers: int | None, executor: str | None
@@ -54,15 +57,17 @@ class Launch:
         run = Run.open(path, self.families)
         settings = run.store.settings()
         changes = {"time_limit": time_limit, "n_trials": n_trials, "workers": workers, "executor": executor}
-        given = {name: value for name, value in changes.items() if value is not None}
-        stored = {**settings, "space": overrides_from_dict(settings["space"], self.families)}
-        options = SearchOptions.from_dict({**stored, **given})
-        spent = 0.0 if time_limit is not None else _seconds_spent(run)
+        options = SearchOptions.from_dict({**settings, **{k: v for k, v in changes.items() if v is not None}})
+        space = Space(Configuration, space_overrides_from_dict(settings["space"], Configuration, (*FAMILIES, *self.families)))
         with Workers(options.executor, self.families) as called:
-            return self._search(run, options, called, spent)
+            spent = 0.0 if time_limit is not None else _seconds_spent(run)
+            return self._search(run, space, options, called, spent)
 
-    def _search(self, run: Run, options: SearchOptions, workers: Workers, spent: float) -> SearchResult:
+    def _search(
+        self, run: Run, space: Space[Configuration], options: SearchOptions, workers: Workers, spent: float = 0.0
+    ) -> SearchResult:
         limits = Limits(options.time_limit, self.started, spent)
+        plan = Plan(options.epochs or default_epochs(len(run.task.folds[0].fit)), options.seed, options.n_trials, options.halving)
         with ExitStack() as stack:
             stack.enter_context(run.store)
             run.store.add_event("started", {"called": self.started, "spent": spent})
@@ -71,7 +76,7 @@ class Launch:
                 view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
             study = Study(
                 run_folder=run,
-                strategy=strategy_for(searched_space(run.task, options, self.families), options),
+                strategy=strategy_for(options.strategy, space, plan),
                 executor=stack.enter_context(workers.executor(run.path, options.workers)),
                 limits=limits,
                 seed=options.seed,

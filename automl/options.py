@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from automl.errors import OptionError, nearest
 from search_spaces.configuration import FAMILIES
-from search_spaces.domains import Families
 from search_spaces.language import Architecture
 
 EXECUTORS = ("processes", "inline")
@@ -33,7 +32,6 @@ class SearchOptions:
     executor: str = "processes"
     baselines: bool = True
     include_baselines: bool = False
-    space: Mapping[str, Any] = field(default_factory=dict)
     families: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -68,7 +66,7 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def families_for(given: Sequence[str | type[Architecture]] | None) -> Families:
+def families_for(given: Sequence[str | type[Architecture]] | None) -> tuple[type[Architecture], ...]:
     """Return the families to search: all built-in ones, or those given by name or as classes."""
     if given is None:
         return FAMILIES

@@ -48,7 +48,7 @@ def report_scores(run: Run, entries: Sequence[Entry], best: Entry | None) -> dic
 def _held_out(run: Run, entry: Entry) -> ReportScore:
     rows = np.asarray(run.task.report)
     if entry.is_baseline:
-        folds = [run.checkpoints.report_predictions(entry.number, fold) for fold in range(len(run.task.folds))]
+        folds = [run.checkpoints.predictions(entry.number, fold, "report") for fold in range(len(run.task.folds))]
         predictions = np.mean(np.asarray(folds, np.float64), axis=0)
     else:
         predictions = models.predict_rows(run, entry, rows)

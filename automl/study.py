@@ -63,36 +63,34 @@ class Study:
     def _take_over(self, baselines: Sequence[str]) -> None:
         """Learn what an earlier process finished, and begin again what it had begun."""
         records = self.run_folder.store.records()
-        earlier = [record for record in records if isinstance(record.proposal, Proposal)]
-        self.strategy.adopt([record.proposal for record in earlier])
-        for record in earlier:
+        earlier = [(record.proposal, record) for record in records if isinstance(record.proposal, Proposal)]
+        self.strategy.adopt([proposal for proposal, _ in earlier])
+        for proposal, record in sorted(earlier, key=lambda pair: pair[1].place or 0):
             if record.result is not None:
-                self._learn(record.proposal, record.outcomes, record.result)
+                self._learn(proposal, record.outcomes, record.result)
         for record in records:
             if not record.outcomes:
                 self._submit(record.proposal, record.trials)
         known = {record.proposal for record in records}
         if not earlier:
-            self._begin()
+            self._begin(1)  # a network goes before the baselines, which go before all other networks
         for position, name in enumerate(baselines):
             if name not in known:
                 self._submit(name, self._trials(-1 - position, name, (0, 1, 1)), is_new=True)
 
-    def _begin(self) -> int:
-        """Ask for proposals while there is room, and begin those that can finish; return how many began."""
-        begun = refused = 0
+    def _begin(self, most: int | None = None) -> None:
+        """Ask for proposals while there is room, `most` at most, and begin those that can finish."""
+        refused = 0
         while self.limits.open() and self.executor.room() > 0 and refused < _PATIENCE:
-            proposals = self.strategy.ask(self.executor.room())
+            proposals = self.strategy.ask(self.executor.room() if most is None else most)
             for proposal in proposals:
                 if self.forecast.seconds(proposal) > self.limits.remaining():
                     refused += 1
                     continue
                 span = (proposal.start, proposal.stop, proposal.total)
                 self._submit(proposal, self._trials(proposal.number, proposal.configuration, span), is_new=True)
-                begun += 1
-            if not proposals:
+            if not proposals or most is not None:
                 break
-        return begun
 
     def _trials(self, number: int, configuration: Configuration | str, span: tuple[int, int, int]) -> list[Trial]:
         """Return a trial for each fold; `span` is (start, stop, total) in epochs."""

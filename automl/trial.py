@@ -162,6 +162,7 @@ def _fit(trial: Trial, name: str, task: Task, checkpoints: Checkpoints) -> Outco
     if fitted.weights is not None:
         checkpoints.write(number, trial.fold, Snapshot(Progress(), fitted.weights, fitted.weights, {}))
     checkpoints.write_predictions(number, trial.fold, fitted.predictions)
+    checkpoints.write_predictions(number, trial.fold, fitted.report, "report")
     return Outcome(
         trial=trial.number,
         status="cut" if fitted.cut else "finished",

@@ -1,6 +1,7 @@
 """Checkpoints: what training needs to go on, and what of it is kept, in plain files.
 
     <root>/00012/fold-0/choose.npy              predictions for the choose rows by the best epoch; kept for ever
+    <root>/-0003/fold-0/report.npy              a baseline's predictions for the report rows, looked at when the search has ended
     <root>/00012/fold-0/epoch-9/weights.safetensors   the last weights
                                /best.safetensors      the best weights, where they aren't the last
                                /training.safetensors  optimizer and generators
@@ -18,7 +19,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from safetensors import SafetensorError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Weights: TypeAlias = Mapping[str, Tensor]
+Role: TypeAlias = Literal["choose", "report"]
 
 _FORMAT = 1
 _UNFINISHED = ".unfinished-"
@@ -112,17 +114,22 @@ class Checkpoints:
         folder = self.folder(configuration_number, fold, epoch)
         return _tensors(folder / ("weights.safetensors" if _state(folder)["best_is_last"] else "best.safetensors"))
 
-    def write_predictions(self, configuration_number: int, fold: int, predictions: NDArray[Any]) -> None:
-        """Keep the predictions for the choose rows: probabilities `(choose, classes)` float32, or values `(choose,)` float64."""
-        place = self._fold(configuration_number, fold) / "choose.npy"
+    def write_predictions(
+        self, configuration_number: int, fold: int, predictions: NDArray[Any], role: Role = "choose"
+    ) -> None:
+        """Keep the predictions for the choose (or report) rows: probabilities `(rows, classes)` float32, or values `(rows,)` float64."""
+        place = self._fold(configuration_number, fold) / f"{role}.npy"
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.with_name(f"{_UNFINISHED}{os.getpid()}-choose.npy")
+        draft = place.with_name(f"{_UNFINISHED}{os.getpid()}-{place.name}")
         np.save(draft, predictions, allow_pickle=False)
         draft.replace(place)
 
-    def predictions(self, configuration_number: int, fold: int) -> NDArray[Any]:
-        """Return the predictions for the choose rows by the best epoch. Raises `RunError` where they are missing or damaged."""
-        place = self._fold(configuration_number, fold) / "choose.npy"
+    def predictions(self, configuration_number: int, fold: int, role: Role = "choose") -> NDArray[Any]:
+        """Return the predictions for the choose (or report) rows by the best epoch.
+
+        Report predictions are kept for baselines only. Raises `RunError` where they are missing or damaged.
+        """
+        place = self._fold(configuration_number, fold) / f"{role}.npy"
         try:
             predictions: NDArray[Any] = np.load(place, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
