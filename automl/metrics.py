@@ -82,8 +82,9 @@ class Metric:
 def metric(name: str, kind: TaskKind) -> Metric:
     """Return the metric called `name`. Raises `OptionError` where there is none, or where it can't score this kind of task."""
     fitting = [known.name for known in METRICS.values() if kind in known.kinds]
-    if name not in fitting:
-        here = f" (it scores {' and '.join(METRICS[name].kinds)} tasks)" if name in METRICS else nearest(name, fitting)
+    if not isinstance(name, str) or name not in fitting:
+        other = METRICS.get(str(name))
+        here = f" (it scores {' and '.join(other.kinds)} tasks)" if other else nearest(name, fitting)
         raise OptionError(f"metric of a {kind} task must be one of {', '.join(fitting)}, got {name!r}{here}")
     return METRICS[name]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from automl.data.names import listed
 from automl.data.plain import plain
-from automl.data.values import find_form, keys, read_numbers, read_times
+from automl.data.values import DURATION, find_form, keys, read_numbers, read_times
 from automl.errors import DataError, OptionError, nearest
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ def _groups(series: pd.Series[Any]) -> Array:
 def _times(series: pd.Series[Any]) -> Array:
     """Return numbers, or the microseconds of times, also where they are written as text."""
     column = plain(series)
-    if column.storage != "time":
-        numbers = read_numbers(column) if column.storage not in {"complex", "nested"} else np.full(len(series), np.nan)
+    for form in ("", DURATION) if column.storage not in {"complex", "nested", "time"} else ():
+        numbers = read_numbers(column, form)
         if np.isfinite(numbers).all():
             return numbers
     form = ""

@@ -229,12 +229,13 @@ def test_no_group_is_on_two_sides(rows, as_column):
         np.random.default_rng(0).permutation(400) * 0.5,
         pd.date_range("2020-01-01", periods=400)[::-1],
         [f"{1 + day % 28}.{1 + day // 28 % 12}.{2000 + day // 336}" for day in range(400)],
+        [f"{minute // 60:02}:{minute % 60:02}" for minute in range(400)],
     ],
 )
 def test_later_rows_choose_and_the_latest_report(times):
     frame = table(400)
     task = make(frame.assign(when=times), time="when")
-    readable = pd.Series(times) if not isinstance(times, list) else pd.to_datetime(pd.Series(times), format="%d.%m.%Y")
+    readable = pd.Series(range(400)) if isinstance(times, list) else pd.Series(times)
     [fold] = task.folds
     assert (len(fold.fit), len(fold.choose), len(task.report)) == (260, 60, 80)
     assert readable[fold.fit].max() < readable[fold.choose].min()
@@ -519,3 +520,23 @@ def test_many_columns_are_described_in_few_lines():
     assert "... and 51 more columns" in lines
     assert lines[0] == "binary task, target 'y', metric roc_auc, 2 classes: 'a' 50.0%, 'b' 50.0%"
     assert lines[1] == "150 numeric and 0 categorical features; 10 folds over 60 rows choose, no rows report"
+
+
+def test_arrays_beside_a_file_must_fit_its_rows(tmp_path):
+    frame = table(300)
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    given = make(tmp_path / "data.csv", sample_weight=np.arange(300.0))
+    assert given.score_weight == pytest.approx(np.arange(300) / 149.5)
+    for rows in (299, 301):
+        with pytest.raises(DataError, match=f"300 rows of the data, got {rows}"):
+            make(tmp_path / "data.csv", sample_weight=np.ones(rows))
+    frame.assign(y=frame["y"].where(np.arange(300) < 290)).to_csv(tmp_path / "data.csv", index=False)
+    assert len(make(tmp_path / "data.csv", groups=np.arange(300) // 5).target) == 290
+
+
+def test_arrays_keep_the_positions_of_their_columns():
+    frame = table(200)[["number", "other", "y"]]
+    numbers = frame[["number", "other"]].to_numpy()
+    task = make_task((numbers, frame["y"].to_numpy()), DataOptions(sample_weight="x1"))
+    assert task.columns.names == ("x0",)
+    assert np.array_equal(task.columns.transform(numbers).numeric, task.numeric, equal_nan=True)
