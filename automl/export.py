@@ -54,7 +54,7 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
                 verbose=False,
             )
         except Exception as error:
-            raise ExportError(f"{_families(members)} can't be written as ONNX: {_first_line(error)}; save without it") from error
+            raise ExportError(f"{_families(members)} can't be written as ONNX: {_reason(error)}; save without it") from error
     if program is None:
         raise ExportError(f"{_families(members)} can't be written as ONNX: torch made no program; save without it")
     program.model.metadata_props["classes"] = json.dumps(list(classes))
@@ -91,8 +91,7 @@ class _Whole(nn.Module):
         for network, outputs in zip(self.networks, self.outputs, strict=True):
             raw = network(numeric, categorical)
             if isinstance(outputs, Values):
-                spread = outputs.std if outputs.std > 0 else 1.0
-                predictions.append(raw.squeeze(1).double() * spread + outputs.mean)
+                predictions.append(raw.squeeze(1).double() * outputs.std + outputs.mean)
             else:
                 predictions.append(raw.softmax(1))
         return torch.stack(predictions).mean(0) if len(predictions) > 1 else predictions[0]
@@ -128,7 +127,7 @@ def _verify(path: Path, members: Sequence[Member]) -> None:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     outputs = members[0].outputs
-    mean, unit = (outputs.mean, outputs.std or 1.0) if isinstance(outputs, Values) else (0.0, 1.0)
+    mean, unit = (outputs.mean, outputs.std) if isinstance(outputs, Values) else (0.0, 1.0)
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         for rows in _BATCHES:
@@ -139,7 +138,9 @@ def _verify(path: Path, members: Sequence[Member]) -> None:
     except ExportError:
         raise
     except Exception as error:
-        raise ExportError(f"onnxruntime can't run the file written for {_families(members)}: {_first_line(error)}") from error
+        raise ExportError(
+            f"onnxruntime can't run the file written for {_families(members)}: {_reason(error)}; save without it"
+        ) from error
 
 
 def _compare(written: NDArray[Any], expected: NDArray[Any], where: str) -> None:
@@ -169,5 +170,8 @@ def _families(members: Sequence[Member]) -> str:
     return ", ".join(sorted({type(member.architecture).__name__ for member in members}))
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    """Return in one line what went wrong first; torch wraps it into pages of advice for its developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"

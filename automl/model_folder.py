@@ -143,6 +143,8 @@ def _check_statistics(inputs: Inputs, outputs: Outputs, where: str) -> None:
             raise ModelError(f"{where}/inputs: counts of {categorical.name!r} must hold at least the code 0")
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ModelError(f"{where}: statistics must be finite numbers")
+    if not isinstance(outputs, Classes) and not outputs.std > 0:
+        raise ModelError(f"{where}/outputs: std must be greater than 0, got {outputs.std}")
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise ModelError(f"{where}: counts must be whole numbers from 0")
 
