@@ -75,10 +75,8 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     part = loaded.frame.iloc[seen].reset_index(drop=True)
     kinds = _kinds(part, loaded.rows[seen], roles, options)
     columns = Columns.fit(part, kinds, loaded.positional)
-    own = [
-        _beside(name, data, loaded, (columns, target, kind), options)
-        for name, data in (("validation", options.validation), ("test", options.test))
-    ]
+    fitted = (columns, target, kind)
+    own = [_beside(name, loaded, fitted, options) for name in ("validation", "test")]
     folds, report = _with_own_rows(len(target.values), folds, report, own)
     besides = [beside for beside in own if beside is not None]
     everything = np.concatenate([target.values, *(beside.target for beside in besides)])
@@ -126,10 +124,12 @@ def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptio
     return kinds
 
 
-def _beside(
-    name: str, data: object, loaded: Loaded, fitted: tuple[Columns, Target, TaskKind], options: DataOptions
-) -> _Beside | None:
-    """Return the user's own rows, encoded like those of training. Raises `DataError` that names the option."""
+def _beside(name: str, loaded: Loaded, fitted: tuple[Columns, Target, TaskKind], options: DataOptions) -> _Beside | None:
+    """Return the user's own "validation" or "test" rows, encoded like those of training; None where there are none.
+
+    Raises `DataError` that names the option.
+    """
+    data = options.validation if name == "validation" else options.test
     if data is None:
         return None
     columns, target, kind = fitted
