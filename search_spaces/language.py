@@ -46,7 +46,9 @@ __all__ = [
 
 T = TypeVar("T")
 F = TypeVar("F", bound="Searchable")
+D = TypeVar("D", bound="Searchable")
 S = TypeVar("S", bound=Scalar)
+E = TypeVar("E", bound=Scalar)
 
 
 # Each word returns its domain, but is typed as the value that the field will hold, so that a type checker compares it with
@@ -61,15 +63,16 @@ def Float(low: float, high: float, *, log: bool = False, default: float | None =
     return cast(float, FloatRange(low, high, log, cast(float, default)))
 
 
-def Choice(*values: S, ordered: bool = False, default: S = UNSTATED) -> S:
+def Choice(*values: S, ordered: bool = False, default: E = UNSTATED) -> S | E:
     """One of a few scalars (None, bool, int, float, str). Default: the first. `ordered`: neighbours in the list are alike."""
     return cast(S, Options(values, ordered, default))
 
 
-def OneOf(*families: Callable[..., F], default: F | None = None) -> F:
+def OneOf(*families: Callable[..., F], default: D | None = None) -> F | D:
     """A member of one of the families. Default: the first family's default. An abstract family admits all of its subclasses.
 
-    Classes are typed as what makes a member, because type checkers refuse an abstract class as `type[F]`.
+    Classes are typed as what makes a member, because type checkers refuse an abstract class as `type[F]`; and the default has
+    a type variable of its own, because they would take its type for that of all members.
     """
     return cast(F, Variant(cast(Families, families), default))
 

@@ -50,26 +50,32 @@ def _stated(leaf: Leaf) -> dict[str, Any]:
 
 def _decoded(path: str, data: Any, known: Mapping[str, type[Searchable]]) -> Domain:
     try:
-        if data["domain"] == "Int":
-            return IntRange(data["low"], data["high"], data["log"], data["multiple_of"], data.get("default"))
-        if data["domain"] == "Float":
-            return FloatRange(data["low"], data["high"], data["log"], data.get("default"))
-        if data["domain"] == "Choice":
-            return Options(tuple(data["values"]), data["ordered"], data.get("default", UNSTATED))
         if data["domain"] == "OneOf":
-            families = tuple(_found(path, name, known) for name in data["families"])
+            families = tuple(_found(name, known) for name in data["families"])
             default = data["default"]
-            member = None if default is None else Variant(families).decode(default, path, tuple(known.values()))
+            member = None if default is None else Variant(families).decode(default, "default", tuple(known.values()))
             return Variant(families, member)
+        return _decoded_leaf(data)
+    except SpaceError as error:
+        raise SpaceError(f"{path}: {error}") from error
     except (KeyError, TypeError) as error:
         raise SpaceError(f"{path} must be a stored domain with all of its fields, got {data!r}") from error
-    raise SpaceError(f"{path} must be one of Int, Float, Choice, OneOf, got {data['domain']!r}")
 
 
-def _found(path: str, name: object, known: Mapping[str, type[Searchable]]) -> type[Searchable]:
+def _decoded_leaf(data: Any) -> Leaf:
+    if data["domain"] == "Int":
+        return IntRange(data["low"], data["high"], data["log"], data["multiple_of"], data.get("default"))
+    if data["domain"] == "Float":
+        return FloatRange(data["low"], data["high"], data["log"], data.get("default"))
+    if data["domain"] == "Choice":
+        return Options(tuple(data["values"]), data["ordered"], data.get("default", UNSTATED))
+    raise SpaceError(f"a stored domain must be one of Int, Float, Choice, OneOf, got {data['domain']!r}")
+
+
+def _found(name: object, known: Mapping[str, type[Searchable]]) -> type[Searchable]:
     if isinstance(name, str) and name in known:
         return known[name]
-    raise SpaceError(f"{path} names the family {name!r}, which isn't known; give its class by families={nearest(name, known)}")
+    raise SpaceError(f"the family {name!r} isn't known{nearest(name, known)}; its class must be given by families=")
 
 
 def _reachable(families: Families) -> Iterator[type[Searchable]]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from search_spaces.base import is_number, plain, same
 from search_spaces.domains import FloatRange, IntRange, Leaf, Options, Sequence, SpaceError, Variant, nearest
 from search_spaces.language import Choice, Float, Int, OneOf, Repeat, Searchable
@@ -221,21 +222,30 @@ def test_errors_name_path_rule_value_and_nearest_match(leaf: Leaf, value, text):
         (lambda: Int(3, 1), "Int: low <= high must hold, got low=3, high=1"),
         (lambda: Int(0, 1, log=True), "Int: log=True needs low >= 1, got low=0"),
         (lambda: Int(1.5, 3), "Int: low must be an int, got 1.5"),
-        (lambda: Int(1, 3, multiple_of=2), "Int: low and high must be multiples of multiple_of >= 1, got low=1, high=3, multiple_of=2"),
-        (lambda: Int(1, 3, multiple_of=0), "Int: low and high must be multiples of multiple_of >= 1, got low=1, high=3, multiple_of=0"),
+        (
+            lambda: Int(1, 3, multiple_of=2),
+            "Int: low and high must be multiples of multiple_of >= 1, got low=1, high=3, multiple_of=2",
+        ),
+        (
+            lambda: Int(1, 3, multiple_of=0),
+            "Int: low and high must be multiples of multiple_of >= 1, got low=1, high=3, multiple_of=0",
+        ),
         (lambda: Int(1, 3, default=7), "Int: default must be an int in [1, 3], got 7; the nearest is 3"),
         (lambda: Float(1.0, 0.0), "Float: low <= high must hold, got low=1.0, high=0.0"),
         (lambda: Float(0.0, 1.0, log=True), "Float: log=True needs low > 0, got low=0.0"),
         (lambda: Float(0.0, math.inf), "Float: high must be a finite number, got inf"),
         (lambda: Float("0", 1.0), "Float: low must be a finite number, got '0'"),
-        (lambda: Choice(), "Choice: options must be at least one and all different, got ()"),
+        (Choice, "Choice: options must be at least one and all different, got ()"),
         (lambda: Choice(1, 1), "Choice: options must be at least one and all different, got (1, 1)"),
         (lambda: Choice("a", ()), "Choice: options must be finite scalars (None, bool, int, float, str), got ()"),
         (lambda: Choice(math.nan), "Choice: options must be finite scalars (None, bool, int, float, str), got nan"),
-        (lambda: Choice("relu", "gelu", default="glu"), "Choice: default must be one of 'relu', 'gelu', got 'glu'; did you mean 'gelu'?"),
+        (
+            lambda: Choice("relu", "gelu", default="glu"),
+            "Choice: default must be one of 'relu', 'gelu', got 'glu'; did you mean 'gelu'?",
+        ),
         (lambda: Repeat(3, 1, 2), "Repeat: the item must be a domain (Int, Float, Choice, OneOf, Repeat), got 3"),
         (lambda: Repeat(Int(1, 2), -1, 2), "Repeat: low >= 0 must hold, got low=-1"),
-        (lambda: OneOf(), "OneOf: families must be at least one, with different names, got none"),
+        (OneOf, "OneOf: families must be at least one, with different names, got none"),
         (lambda: OneOf(Thin, Thin), "OneOf: families must be at least one, with different names, got Thin, Thin"),
         (lambda: OneOf(int), "OneOf: families must be subclasses of Searchable, got <class 'int'>"),
         (lambda: OneOf(Thin, default=Thick()), "OneOf: default must be a member of Thin, got Thick(width=36)"),

@@ -10,6 +10,7 @@ from itertools import count
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from search_spaces.base import same
 from search_spaces.domains import Domain, FloatRange, IntRange, Leaf, Options, Sequence, SpaceError, Variant
 from search_spaces.language import Searchable, Space
