@@ -92,8 +92,11 @@ class Variant(Domain):
 
     def find(self, name: object, path: str, families: Families = ()) -> type[Searchable]:
         """Return the family called `name`, of those declared or, where the domain is open, of `families`."""
-        known = {family.__name__: family for family in self.concrete(families)}
+        candidates = dict.fromkeys(self.concrete(families))
+        known = {family.__name__: family for family in candidates}
         if isinstance(name, str) and name in known:
+            if sum(family.__name__ == name for family in candidates) > 1:
+                raise SpaceError(f"{path} must name one family, but several of those given are called {name!r}; rename one")
             return known[name]
         names = ", ".join(known) or "the families that are given (none are)"
         given = "; the classes of other families must be given by families=" if self.is_open and not nearest(name, known) else ""

@@ -215,6 +215,15 @@ def test_open_fields_load_the_families_that_are_given():
         Trial.from_dict(trial.to_dict())
 
 
+def test_two_families_of_one_name_are_not_confused():
+    twin = type("Residual", (Residual,), {})
+    stored = Trial(body=Residual()).to_dict()
+    assert Trial.from_dict(stored, families=(Residual, Residual)).body == Residual()
+    with pytest.raises(SpaceError) as error:
+        Trial.from_dict(stored, families=(Residual, twin))
+    assert str(error.value) == "body must name one family, but several of those given are called 'Residual'; rename one"
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
