@@ -45,6 +45,7 @@ class Zygote:
         self._early = early
         self._inbox = Inbox()
         self._log: tuple[Path, int] | None = None
+        self._has_spoken = False
 
     @classmethod
     def start(cls) -> Self:
@@ -106,6 +107,7 @@ class Zygote:
             while data := self.control.recv(1 << 16, socket.MSG_DONTWAIT):
                 messages += self._inbox.take(data)
         except BlockingIOError:
+            self._has_spoken = self._has_spoken or bool(messages)
             return messages
         except OSError as error:
             raise self.gone() from error
@@ -133,9 +135,13 @@ class Zygote:
 
     def stop(self) -> None:
         """End the zygote and its children. Stopping twice does nothing."""
+        if self._early.closed:
+            return
+        with contextlib.suppress(RunError):
+            self.receive()
         self.control.close()
         try:
-            self._process.wait(_LAST_WORDS if self._log is not None else 0)
+            self._process.wait(_LAST_WORDS if self._has_spoken else 0)
         except subprocess.TimeoutExpired:  # it is still loading, or stuck
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -108,7 +108,8 @@ class ProcessesExecutor:
             if time.monotonic() >= until:
                 break
         if not self._ended and self._failure is not None:
-            raise self._failure
+            failure, self._failure = self._failure, None
+            raise failure
         ended, self._ended = self._ended, []
         return ended
 
