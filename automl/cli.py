@@ -40,6 +40,15 @@ app = typer.Typer(
 """,
 )
 
+_FILE_WIDTH = 160  # characters of a line where output doesn't go to a terminal
+_HEADINGS = {
+    "validation_score": "validation",
+    "report_score": "report",
+    "training_seconds": "seconds",
+    "predict_ms_per_1000": "ms/1000",
+    "parameters": "params",
+}
+
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a search (its --out).", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Family = Annotated[
@@ -226,17 +235,22 @@ def _show(result: SearchResult, *, as_json: bool, top: int | None = None) -> Non
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=str(result.path), title_justify="left")
+    table = Table(title=str(result.path), title_justify="left", box=None, pad_edge=False)
     for name in board.columns:
-        table.add_column(name.replace("_", " "), justify="left" if board[name].dtype == "str" else "right", overflow="fold")
-    for row in board.itertuples(index=False):
-        table.add_row(*("" if value is None or value != value else _cell(value) for value in row))
+        texts = name in ("model", "family", "status", "reason")
+        table.add_column(_HEADINGS.get(name, name), justify="left" if texts else "right", no_wrap=name != "reason")
+    for row in board.astype(object).where(board.notna(), None).itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_FILE_WIDTH)
     console.print(table)
     console.print(result.summary(), markup=False, soft_wrap=True)
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return ""
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
