@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or newer; everything else is installed into .venv. `make test PYTHON=/path/to/python` names another one.
 
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python && break; done)
 # Trials use one thread each; more would let the tests disturb one another.
 RUN = OMP_NUM_THREADS=1 .venv/bin/python -m
