@@ -3,7 +3,7 @@
 Asynchronous (ASHA; Li et al. 2018, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2): a configuration goes on
 as soon as it is among the best `1 / eta` of those that came as far as it did, so no worker ever waits for a rung to fill.
 
-Two deviations. A rung sends on only its best `LONGEST` configurations: in a long search this bounds the checkpoints that are
+Two deviations. A rung sends on only its best `FRONT` configurations: in a long search this bounds the checkpoints that are
 kept, and by then a configuration further down won't win. And where the number of configurations is limited and a rung has sent on
 nobody who got a score, its best goes on in the end even if they were fewer than `eta`: a search trains one in full.
 """
@@ -22,7 +22,7 @@ from search_spaces.language import Space
 
 ETA = 3
 LEVELS = 3
-LONGEST = 100
+FRONT = 100
 
 
 def rungs(epochs: int) -> tuple[int, ...]:
@@ -55,7 +55,6 @@ class Halving:
         self._suggester = suggester
         self._configurations = Configurations(suggester, space, plan)
         self._rungs = [_Rung(stop) for stop in rungs(plan.epochs)]
-        self._longest = LONGEST if plan.n_trials is None else max(1, min(LONGEST, plan.n_trials // ETA))
         self._members: dict[int, Configuration] = {}
         self._ended: set[int] = set()
         self._closed: set[int] = set()
@@ -105,7 +104,7 @@ class Halving:
                 self._ended.add(number)
                 self._closed.add(number)
             if level < len(self._rungs) - 1:
-                self._closed |= {last for _, last in rung.ranking[self._longest :]} - self._rungs[level + 1].begun
+                self._closed |= {last for _, last in rung.ranking[FRONT:]} - self._rungs[level + 1].begun
 
     def adopt(self, proposals: Sequence[Proposal]) -> None:
         """Take over proposals that were asked in an earlier process."""
@@ -136,9 +135,9 @@ class Halving:
     def _promotable(self, level: int) -> int | None:
         """Return the best configuration of a rung that should go on and hasn't yet."""
         rung, above = self._rungs[level], self._rungs[level + 1]
-        quota = min(len(rung.told) // ETA, self._longest)
+        quota = min(len(rung.told) // ETA, FRONT)
         if not above.pending and not above.ranking and self._complete(level):
-            quota = self._longest
+            quota = FRONT
         return next((n for _, n in rung.ranking[:quota] if n not in self._ended and n not in above.begun), None)
 
     def _complete(self, level: int) -> bool:
