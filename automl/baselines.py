@@ -55,8 +55,8 @@ _NEVER = -30.0  # the logit of a class without fit rows
 class Fitted:
     """A fitted baseline.
 
-    predictions: for the choose rows, like a network's. report: for the report rows, for later. weights: of a `Linear` network; None for boosting. parameters: their
-    number. predict_ms: for 1000 rows. cut: whether the deadline took iterations away. reason: what should be known.
+    predictions, report: for the choose and the report rows, like a network's. weights: of a `Linear` network; None for boosting.
+    parameters: their number. predict_ms: for 1000 rows. cut: whether the deadline took iterations away. reason: what to know.
     """
 
     predictions: NDArray[Any]
@@ -100,9 +100,7 @@ def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float |
     return Fitted(predictions, report, network.state_dict(), size, milliseconds, cut, reason)
 
 
-def _predicted(
-    predict: Callable[[Any, Any], NDArray[Any]], task: Task, fold: Fold
-) -> tuple[NDArray[Any], NDArray[Any], float]:
+def _predicted(predict: Callable[[Any, Any], NDArray[Any]], task: Task, fold: Fold) -> tuple[NDArray[Any], NDArray[Any], float]:
     """Return the predictions for the choose and for the report rows, and the milliseconds for 1000 rows."""
     began = time.perf_counter()
     predictions = predict(task.numeric[fold.choose], task.categorical[fold.choose])

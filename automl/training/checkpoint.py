@@ -114,10 +114,8 @@ class Checkpoints:
         folder = self.folder(configuration_number, fold, epoch)
         return _tensors(folder / ("weights.safetensors" if _state(folder)["best_is_last"] else "best.safetensors"))
 
-    def write_predictions(
-        self, configuration_number: int, fold: int, predictions: NDArray[Any], role: Role = "choose"
-    ) -> None:
-        """Keep the predictions for the choose (or report) rows: probabilities `(rows, classes)` float32, or values `(rows,)` float64."""
+    def write_predictions(self, configuration_number: int, fold: int, predictions: NDArray[Any], role: Role = "choose") -> None:
+        """Keep predictions for choose (or report) rows: probabilities `(rows, classes)` float32, or values `(rows,)` float64."""
         place = self._fold(configuration_number, fold) / f"{role}.npy"
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f"{_UNFINISHED}{os.getpid()}-{place.name}")

@@ -4,7 +4,8 @@ Times one epoch of `automl.training.loop.train_epoch` against the same steps in 
 schedule, no deadline, no penalties, no clipping and no check of the loss: batches by index, forward, backward, fused AdamW.
 Both train the same kind of network from the same weights on the same rows. They take turns within one process, and who goes
 first alternates; the figure is the ratio of the two times of each turn, its median and quartiles over all turns. The share of
-scoring (predictions for the choose rows and the metric) in an epoch is printed beside it.
+scoring (predictions for the choose rows and the metric) in an epoch is printed beside it. Times are seconds of the CPU, which
+other processes on the machine change less than seconds of the clock.
 
     python results/training_step/measure.py          # about two minutes
 
@@ -83,21 +84,21 @@ def turns(task: Task, configuration: Configuration) -> Iterator[tuple[float, flo
     batch_size, clock = configuration.recipe.batch_size, Clock(time.time() + 3600)
 
     def tight() -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         steps = tight_epoch(theirs.network, theirs.optimizer, rows, batch_size)
-        return 1e3 * (time.perf_counter() - began) / steps
+        return 1e3 * (time.process_time() - began) / steps
 
     def loop(turn: int) -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         train_epoch(ours, rows, turn + 2, TURNS + 1, clock)
-        return 1e3 * (time.perf_counter() - began) / rows.steps(batch_size)
+        return 1e3 * (time.process_time() - began) / rows.steps(batch_size)
 
     tight(), train_epoch(ours, rows, 1, TURNS + 1, clock)
     for turn in range(TURNS):
         first, second = (tight(), loop(turn)) if turn % 2 else (loop(turn), tight())
-        began = time.perf_counter()
+        began = time.process_time()
         exam.score(exam.predict(ours.network))
-        scoring = 1e3 * (time.perf_counter() - began)
+        scoring = 1e3 * (time.process_time() - began)
         yield (first, second, scoring) if turn % 2 else (second, first, scoring)
 
 

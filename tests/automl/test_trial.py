@@ -119,9 +119,9 @@ def test_trials_share_the_time_to_their_deadline(toy_task, toy_configuration, ch
     task, deadline = toy_task(rows=9000), time.time() + 2.0
     trials = [a_trial(toy_configuration(), configuration_number=i, stop=900, total=900, deadline=deadline) for i in range(2)]
     outcomes = run_trials(trials, task, checkpoints)
-    assert time.time() < deadline + 0.3
+    assert time.time() < deadline + 1
     assert [outcome.status for outcome in outcomes] == ["cut", "cut"]
-    assert all(outcome.score is not None and 0.4 < outcome.seconds < 1.6 for outcome in outcomes)
+    assert all(outcome.score is not None and 0.3 < outcome.seconds < 2 for outcome in outcomes)
 
 
 def test_past_deadlines(toy_task, toy_configuration, checkpoints):
@@ -142,6 +142,7 @@ def test_baselines_are_trials_too(kind, toy_task, checkpoints):
     assert (linear < constant and boosting < constant) if kind == "regression" else (linear > constant and boosting > constant)
     assert [checkpoints.exists(-1 - i, 0, 0) for i in range(3)] == [True, True, False]
     assert all(len(checkpoints.predictions(-1 - i, 0)) == len(task.folds[0].choose) for i in range(3))
+    assert all(len(checkpoints.predictions(-1 - i, 0, "report")) == 0 for i in range(3))
     assert outcomes[1].parameters > 0
 
 
