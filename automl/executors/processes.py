@@ -39,7 +39,7 @@ class _Cohort:
 
     def kill_in(self) -> float:
         """Return the seconds until it has to be killed."""
-        if self.deadline is None or self.started is None or self.is_late:
+        if self.deadline is None or self.is_late:
             return float("inf")
         return self.deadline + GRACE - time.time()
 
@@ -167,7 +167,9 @@ class ProcessesExecutor:
         """End a cohort whose child died before it could say what came of it."""
         cohort = self._forget(ticket)
         status: Status = "timeout" if cohort.is_late else "killed"
-        reason = f"still running {GRACE:g} s after its deadline" if cohort.is_late else _cause(code)
+        reason = _cause(code)
+        if cohort.is_late:
+            reason = "no worker was free before its deadline" if cohort.started is None else f"still running {GRACE:g} s after its deadline"
         seconds = 0.0 if cohort.started is None else time.time() - cohort.started
         share = seconds / len(cohort.trials)
         self._ended.append((ticket, [Outcome(trial.number, status, reason, seconds=share) for trial in cohort.trials]))
@@ -180,13 +182,15 @@ class ProcessesExecutor:
         return cohort
 
     def _kill_late(self) -> None:
-        for ticket, cohort in self._cohorts.items():
+        for ticket, cohort in list(self._cohorts.items()):
             if cohort.kill_in() <= 0:
                 cohort.is_late = True
                 try:
                     self._zygote.send({"kind": "kill", "ticket": ticket})
                 except RunError as error:
                     self._failure = error
+                if cohort.started is None:  # the zygote may still be loading, and won't answer in time
+                    self._lose(ticket, 0)
 
 
 def _cause(code: int) -> str:

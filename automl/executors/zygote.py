@@ -180,7 +180,10 @@ class Forker:
             self.control.sendall(pack(message))
 
     def kill(self, ticket: int) -> None:
-        """Kill the child of a ticket, if it still lives; not yet reaped, its id can't be another's."""
+        """Forget a cohort that waits, or kill its child if it still lives; not yet reaped, its id can't be another's."""
+        for cohort in [cohort for cohort in self.waiting if cohort.ticket == ticket]:
+            self.waiting.remove(cohort)
+            os.close(cohort.pipe)
         for child, own in self.running.items():
             if own == ticket:
                 os.kill(child, signal.SIGKILL)
