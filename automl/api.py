@@ -60,13 +60,14 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         task: binary, multiclass or regression; detected from the target unless given.
         metric: what is maximised or minimised; roc_auc, accuracy or rmse by task unless given.
         columns: kinds of columns by name (numeric, boolean, categorical, datetime, text, ...), where detection errs.
-        sample_weight: a column's name or an array `(rows,)`; counts in loss and metric. class_weight: "balanced" or {label: weight};
-            counts in the loss only.
+        sample_weight: a column's name or an array `(rows,)`; counts in loss and metric.
+        class_weight: "balanced" or {label: weight}; counts in the loss only.
 
     Which rows do what:
         validation, test: the user's own rows to choose with and to report on, in any form that `data` may have.
         folds, repeats: choose on out-of-fold predictions; by default 5 x 2 below 1000 rows, a stratified holdout above.
-        groups: a column's name or an array; no group is on two sides. time_column: likewise; later rows choose, the latest report.
+        groups: a column's name or an array; no group is on two sides.
+        time_column: a column's name or an array; later rows choose, the latest report.
 
     What is searched:
         families: names or Architecture classes. space: overrides of the space, `{"architecture/MLP/blocks/length": Int(1, 2)}`.

@@ -133,5 +133,3 @@ def frame(rows: Iterable[Entry], report: dict[int, float]) -> pd.DataFrame:
     board = pd.DataFrame(table, columns=pd.Index(COLUMNS))
     floats = {"validation_score": "float64", "report_score": "float64"}
     return board.astype({"rank": "Int64", **floats})
-
-

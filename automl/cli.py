@@ -1,7 +1,7 @@
 """The command line: the same searches, boards and models as from Python.
 
-Results go to standard output (as JSON with `--json`), progress and errors to standard error. Exit codes: 0, 1 when the search ended
-without a model, 2 for bad input, 130 after a second Ctrl-C.
+Results go to standard output (as JSON with `--json`), progress and errors to standard error. Exit codes: 0, 1 when a search has no
+model, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ RunFolder = Annotated[Path, typer.Argument(help="The folder of a search (its --o
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Family = Annotated[
     list[str] | None,
-    typer.Option("--family", help="A family to search: a name (MLP) or your own as module:Class. Repeat for several.", show_default=False),
+    typer.Option(
+        "--family", help="A family to search: a name (MLP) or your own as module:Class. Repeat for several.", show_default=False
+    ),
 ]
 
 
@@ -66,16 +68,20 @@ class TaskKind(StrEnum):
 
 
 @app.command()
-def search(  # noqa: PLR0913 - one parameter for each option of the command
+def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the command
     data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file.", show_default=False)],
     target: Annotated[str, typer.Option(help="Column to predict.", show_default=False)],
-    time_limit: Annotated[float | None, typer.Option(help="Seconds, everything included. [default: 600, without --n-trials]")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds, everything included. [default: 600, without --n-trials]")
+    ] = None,
     n_trials: Annotated[int | None, typer.Option(help="Number of configurations to try.")] = None,
     metric: Annotated[str | None, typer.Option(help="E.g. roc_auc, accuracy, log_loss, rmse, mae. [default: by task]")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: automl-results/<date and time>]")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     task: Annotated[TaskKind | None, typer.Option(help="What is learnt. [default: detected]", case_sensitive=False)] = None,
-    column: Annotated[list[str] | None, typer.Option(help="Kind of a column, NAME=KIND (numeric, categorical, ...). Repeat.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Kind of a column, NAME=KIND (numeric, categorical, ...). Repeat.")
+    ] = None,
     validation: Annotated[Path | None, typer.Option(help="Your own rows to choose with.")] = None,
     test: Annotated[Path | None, typer.Option(help="Your own rows to report on; never trained on.")] = None,
     folds: Annotated[int | None, typer.Option(help="Choose on out-of-fold predictions. [default: 5 below 1000 rows]")] = None,

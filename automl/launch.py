@@ -14,13 +14,13 @@ from automl.data.options import DataOptions
 from automl.executors import Workers
 from automl.limits import Limits
 from automl.live import View
-from automl.task import make_task
 from automl.options import SearchOptions
 from automl.result import SearchResult
 from automl.run_folder import Run, make_empty
 from automl.strategies import strategy_for
 from automl.strategies.base import Plan
 from automl.study import Callback, Study
+from automl.task import make_task
 from search_spaces.configuration import FAMILIES, Configuration
 from search_spaces.language import Architecture, Space
 from search_spaces.storing import space_overrides_from_dict, space_overrides_to_dict

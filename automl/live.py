@@ -66,7 +66,9 @@ class View:
 
 def _state(progress: Progress) -> str:
     left = "" if progress.time_limit is None else f", {max(0.0, progress.time_limit - progress.elapsed):.0f} s left"
-    counts = f"{progress.configurations} networks, {progress.ended} trials done, {progress.running} running, {progress.failed} failed"
+    counts = (
+        f"{progress.configurations} networks, {progress.ended} trials done, {progress.running} running, {progress.failed} failed"
+    )
     return counts + left
 
 
@@ -79,12 +81,15 @@ def _table(progress: Progress, metric: str) -> Table:
     from rich.table import Table
 
     best = "none yet" if progress.best is None else _outcome(progress.best)
-    table = Table(title=f"{progress.elapsed:.0f} s: {_state(progress)}", caption=f"best: {best}", title_justify="left", caption_justify="left")
+    table = Table(
+        title=f"{progress.elapsed:.0f} s: {_state(progress)}",
+        caption=f"best: {best}",
+        title_justify="left",
+        caption_justify="left",
+    )
     for name, justify in (("model", "left"), (metric, "right"), ("epochs", "right"), ("seconds", "right"), ("status", "left")):
         table.add_column(name, justify="right" if justify == "right" else "left")
     for entry in (*progress.baselines, *(entry for entry in progress.latest if not entry.is_baseline)):
         score = "" if entry.score is None else f"{entry.score:.5g}"
         table.add_row(entry.name, score, str(entry.epochs), f"{entry.seconds:.1f}", entry.status)
     return table
-
-

@@ -92,7 +92,7 @@ class Trees(Architecture):
 
 
 class TreesNetwork(nn.Module):
-    """A boosting baseline in the place of a network: `forward` returns the logits, or the standardised values, that it predicts."""
+    """A boosting baseline in a network's place: `forward` returns the logits, or the standardised values, that it predicts."""
 
     def __init__(self, boosting: Boosting) -> None:
         super().__init__()

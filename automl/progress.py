@@ -68,7 +68,9 @@ class Tally:
         status, reason = joint_status(outcomes)
         scores = [outcome.score for outcome in outcomes if outcome.score is not None]
         entry = Ended(
-            name=proposal if isinstance(proposal, str) else f"#{proposal.number} {type(proposal.configuration.architecture).__name__}",
+            name=proposal
+            if isinstance(proposal, str)
+            else f"#{proposal.number} {type(proposal.configuration.architecture).__name__}",
             loss=None if result is None else result.loss,
             score=sum(scores) / len(scores) if scores and status in SCORED else None,
             epochs=max(outcome.epochs for outcome in outcomes),

@@ -1,9 +1,9 @@
 """The folder of a run: everything a search knows, so that it can be resumed, read and turned into models.
 
-    run.db         settings, proposals, trials, outcomes (automl.store)
-    task/          the data as the networks see them (automl.task)
-    checkpoints/   weights and predictions of each configuration (automl.training.checkpoint)
-    logs/          what the workers printed
+run.db         settings, proposals, trials, outcomes (automl.store)
+task/          the data as the networks see them (automl.task)
+checkpoints/   weights and predictions of each configuration (automl.training.checkpoint)
+logs/          what the workers printed
 """
 
 from __future__ import annotations

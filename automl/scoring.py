@@ -1,4 +1,4 @@
-"""From the outcomes of trials to the score of a configuration: one fold's own score, or that of pooled out-of-fold predictions."""
+"""From the outcomes of trials to the score of a configuration: its one fold's, or that of pooled out-of-fold predictions."""
 
 from __future__ import annotations
 

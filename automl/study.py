@@ -140,7 +140,8 @@ class Study:
     def _interrupted(self) -> bool:
         """Show where the search stands; whether a callback asked for its end."""
         progress = self.tally.progress(self.limits, len(self.running))
-        return any([callback(progress) is True for callback in self.callbacks])
+        answers = [callback(progress) for callback in self.callbacks]
+        return True in answers
 
 
 def seed_of(seed: int, number: int, fold: int) -> int:

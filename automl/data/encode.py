@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Times = NDArray[np.datetime64]
 
 _MOST_CATEGORIES = 10_000  # of a column, the most frequent: beyond, tables of embeddings outgrow what they could learn
-_BLUR = 1000.0  # a column whose numbers are this much larger than their spread is shifted; float32 has 7 digits
+_BLUR = 1e4  # a column whose numbers are this much larger than their spread is shifted; float32 has 7 digits
 _HUGE, _TINY = 1e15, 1e-15  # columns beyond are scaled: float32 ends at 1e38, and squares are taken of it
 _LIMIT = np.float64(1e30)
 _SOME = 10  # rows with a value of which at least one must be readable
@@ -43,7 +43,7 @@ def fit_column(name: str, series: pd.Series[Any], kind: Detected) -> Column:
         return Category(name, _categories(column))
     if kind.kind == "datetime":
         times = read_times(column, kind.form)
-        rulers = [(part, fit_ruler(compute(times))) for part, compute in PARTS.items()]
+        rulers = [(part, fit_ruler(compute(times), 0.0 if part == "days" else _BLUR)) for part, compute in PARTS.items()]
         return Time(name, kind.form, tuple((part, ruler) for part, ruler in rulers if ruler.low < ruler.high))
     return Number(name, kind.form, fit_ruler(read_numbers(column, kind.form)))
 
@@ -55,8 +55,8 @@ def _categories(column: Plain) -> tuple[str, ...]:
     return tuple(sorted(words[word] for word in most if counts[word]))
 
 
-def fit_ruler(numbers: Floats) -> Ruler:
-    """Return the ruler that keeps a column's differences in float32."""
+def fit_ruler(numbers: Floats, blur: float = _BLUR) -> Ruler:
+    """Return the ruler that keeps a column's differences in float32. blur: see the constant."""
     finite = numbers[np.isfinite(numbers)]
     if not finite.size:
         return Ruler(0.0, 0.0)
@@ -64,7 +64,7 @@ def fit_ruler(numbers: Floats) -> Ruler:
     low, lower, median, upper, high = (float(rank) for rank in ranks)
     middle = max(abs(lower), abs(upper))
     spread = (upper / 2 - lower / 2 or high / 2 - low / 2) * 2
-    shift = median if middle > _BLUR * spread else 0.0
+    shift = median if middle > blur * spread else 0.0
     largest = max(abs(low - shift), abs(high - shift))
     scale = 1.0 / largest if largest > _HUGE or 0.0 < largest < _TINY else 1.0
     return Ruler(low, high, shift, scale)
@@ -195,14 +195,15 @@ def _parts(column: Time, given: Plain) -> list[NDArray[np.float32]]:
 
 
 def _check(column: Column, given: Plain, refused: set[str]) -> None:
-    if given.storage in refused and not given.missing().all():
+    if given.storage in refused and (given.storage in {"complex", "nested"} or not given.missing().all()):
         was = {Number: "numbers", Time: "times", Category: "single values"}[type(column)]
         raise DataError(f"column {column.column!r} must hold {was} as in training, got a column of type {given.storage}")
 
 
 def _check_readable(column: Column, given: Plain, unread: NDArray[np.bool_], what: str) -> None:
     """Refuse a column of which nothing can be read; single values that can't be read are missing."""
-    present = ~given.missing()
-    if present.sum() >= _SOME and unread[present].all():
-        example = next(iter(keys(given)[1]), "nothing but missing values")
-        raise DataError(f"column {column.column!r} must hold {what}, as in training, got {example!r} and the like")
+    if len(unread) < _SOME or not unread.all():
+        return
+    codes, words = keys(given)
+    if (codes >= 0).sum() >= _SOME:
+        raise DataError(f"column {column.column!r} must hold {what}, as in training, got {words[0]!r} and the like")

@@ -113,6 +113,15 @@ def _from_whole_or_real(series: pd.Series[Any]) -> Plain:
     return Plain("number", np.asarray(numbers if numbers.dtype != object else numbers.astype(np.float64)))
 
 
+def _from_durations(series: pd.Series[Any]) -> Plain:
+    """Take Python's durations, which may be longer than pandas can hold."""
+    return Plain("duration", np.array([np.nan if pd.isna(value) else _seconds(value) for value in series], dtype=np.float64))
+
+
+def _seconds(duration: Any) -> float:
+    return float(duration / np.timedelta64(1, "s") if isinstance(duration, np.timedelta64) else duration.total_seconds())
+
+
 def _unusable(storage: Storage, series: pd.Series[Any]) -> Plain:
     return Plain(storage, np.full(len(series), np.nan))
 
@@ -127,8 +136,8 @@ _FROM_OBJECTS: dict[str, Callable[[pd.Series[Any]], Plain]] = {
     "datetime": lambda series: _from_times(pd.to_datetime(series, utc=True, errors="coerce")),
     "datetime64": lambda series: _from_times(pd.to_datetime(series, utc=True, errors="coerce")),
     "date": lambda series: _from_times(pd.to_datetime(series, utc=True, errors="coerce")),
-    "timedelta": lambda series: _from_simple(series.astype("timedelta64[us]")),
-    "timedelta64": lambda series: _from_simple(series.astype("timedelta64[us]")),
+    "timedelta": lambda series: _from_durations(series),
+    "timedelta64": lambda series: _from_durations(series),
 }
 
 
@@ -163,8 +172,26 @@ def spelling(value: Any) -> str | None:
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, (float, np.floating, decimal.Decimal)):
-        return _spelling_of_float(float(str(value)))  # numpy prints the shortest text of a float32: 0.1, not 0.100000001
-    return str(pd.Timestamp(value) if isinstance(value, np.datetime64) else value).removesuffix(_MIDNIGHT)
+        return _spelling_of_float(float(str(value)))
+    return _spelling_of_time(value).removesuffix(_MIDNIGHT)
+
+
+def _spelling_of_time(value: Any) -> str:
+    """Spell times and durations as pandas does, those with a zone as UTC; all else by its own text."""
+    if isinstance(value, (dt.timedelta, np.timedelta64)):
+        return spell_duration(_seconds(value))
+    if isinstance(value, (dt.datetime, np.datetime64)):
+        time = pd.Timestamp(value)
+        return str(time if time.tzinfo is None else time.tz_convert("UTC").tz_localize(None))
+    return str(value)
+
+
+def spell_duration(seconds: float) -> str:
+    """Return a duration as pandas writes it, to the microsecond: `1 days 02:30:00`."""
+    days, rest = divmod(round(seconds * 1e6), 86_400_000_000)
+    whole, micro = divmod(rest, 1_000_000)
+    clock = f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}" + (f".{micro:06}" if micro else "")
+    return f"{days} days {'+' if days < 0 else ''}{clock}".removesuffix(_MIDNIGHT)
 
 
 def _spelling_of_text(text: str) -> str | None:
@@ -176,6 +203,12 @@ def _spelling_of_text(text: str) -> str | None:
 
 
 def _spelling_of_float(value: float) -> str | None:
+    """Return the shortest text: what a float32 came from is 0.1, even after float64 made it 0.10000000149011612."""
     if np.isnan(value):
         return None
-    return str(int(value)) if value.is_integer() and abs(value) < _LARGEST_WHOLE else repr(value)
+    if abs(value) >= _LARGEST_WHOLE:
+        return repr(value)
+    if value.is_integer():
+        return str(int(value))
+    short = np.float32(value)
+    return repr(float(str(short)) if float(short) == value else value)

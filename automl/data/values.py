@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from automl.data.plain import Plain, spelling
+from automl.data.plain import Plain, spell_duration, spelling
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,12 +51,15 @@ def read_numbers(column: Plain, form: str = "") -> NDArray[np.float64]:
     """Return float64 (rows,), NaN where there is no number. `form` is DURATION, BOOLEAN or empty."""
     if column.storage in {"words", "category"}:
         return _take(_words_to_numbers(column.words, form), column.cells, np.nan)
+    if column.storage == "time":
+        return np.full(len(column.cells), np.nan)
     return _narrow(column.cells.astype(np.float64), form)
 
 
 def words_to_numbers(words: Sequence[Any]) -> NDArray[np.float64]:
     """Return the number that each word is, else NaN. `True` and `False` are 1 and 0."""
-    numbers = pd.to_numeric(pd.Series(list(words), dtype=object), errors="coerce").to_numpy(np.float64, na_value=np.nan).copy()
+    texts = [word if isinstance(word, (str, int, float, np.number)) else spelling(word) for word in words]
+    numbers = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(np.float64, na_value=np.nan).copy()
     for position in np.flatnonzero(np.isnan(numbers)).tolist():
         numbers[position] = _TRUTH.get(spelling(words[position]) or "", np.nan)
     return numbers
@@ -144,7 +147,7 @@ def keys(column: Plain) -> tuple[NDArray[np.int64], list[str]]:
             words[unused] = None  # a category that no row has
     elif column.storage == "duration":
         codes, seconds = pd.factorize(column.cells)
-        words = [str(pd.Timedelta(seconds=value)) for value in seconds]
+        words = [spell_duration(float(value)) for value in seconds]
     else:
         codes, distinct = pd.factorize(column.cells)
         words = [spelling(bool(value) if column.storage == "boolean" else value) for value in distinct]

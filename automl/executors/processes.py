@@ -169,7 +169,8 @@ class ProcessesExecutor:
         status: Status = "timeout" if cohort.is_late else "killed"
         reason = _cause(code)
         if cohort.is_late:
-            reason = "no worker was free before its deadline" if cohort.started is None else f"still running {GRACE:g} s after its deadline"
+            late = f"still running {GRACE:g} s after its deadline"
+            reason = "no worker was free before its deadline" if cohort.started is None else late
         seconds = 0.0 if cohort.started is None else time.time() - cohort.started
         share = seconds / len(cohort.trials)
         self._ended.append((ticket, [Outcome(trial.number, status, reason, seconds=share) for trial in cohort.trials]))

@@ -1,8 +1,8 @@
-"""How good are searches with default settings on tables, beside baselines?
+"""Measure how good searches with default settings are on tables, beside baselines.
 
-For each table: 80 % of the rows (train_test_split, random_state 0, stratified for classes) are searched with default settings; the other
-20 % are handed over as `test=` and only scored. Beside the networks stand our own baselines (which see what the networks see: the fit
-rows) and, stricter, scikit-learn's histogram gradient boosting with default settings trained on *all* of the 80 %.
+For each table: 80 % of the rows (train_test_split, random_state 0, stratified for classes) are searched with default settings; the
+other 20 % are handed over as `test=` and only scored. Beside the networks stand our own baselines (which see what the networks see:
+the fit rows) and, stricter, scikit-learn's histogram gradient boosting with default settings trained on *all* of the 80 %.
 
     python results/tables/run.py DATA_FOLDER --seconds 30                      # every table of MANIFEST.csv
     python results/tables/run.py DATA_FOLDER --seconds 120 --only kin8nm letter adult
@@ -55,12 +55,12 @@ def measure(path: Path, target: str, kind: str, seconds: float) -> dict[str, Any
     """Return what one search gives on one table."""
     frame = pd.read_csv(path)
     frame = frame[frame[target].notna()]
-    train, test = train_test_split(
-        frame, test_size=0.2, random_state=0, stratify=None if kind == "regression" else frame[target]
-    )
+    train, test = train_test_split(frame, test_size=0.2, random_state=0, stratify=None if kind == "regression" else frame[target])
     begun = time.time()
     with tempfile.TemporaryDirectory() as folder:
-        result = automl.search(train, target=target, test=test, time_limit=seconds, seed=0, out=Path(folder) / "run", verbose=False)
+        result = automl.search(
+            train, target=target, test=test, time_limit=seconds, seed=0, out=Path(folder) / "run", verbose=False
+        )
         took = time.time() - begun
         board = result.leaderboard()
         reports = {row.model: row.report_score for row in board.itertuples() if not np.isnan(row.report_score)}
@@ -107,13 +107,17 @@ def main() -> None:
     if options.only:
         chosen = chosen[chosen["name"].isin(options.only)]
     rows = [
-        measure(options.data / entry.file, entry.target, "regression" if "regression" in entry.task else "classes", options.seconds)
+        measure(
+            options.data / entry.file, entry.target, "regression" if "regression" in entry.task else "classes", options.seconds
+        )
         for entry in chosen.itertuples()
     ]
     versions = {name: version(name) for name in ("torch", "optuna", "scikit-learn", "pandas", "numpy")}
     machine = {"python": platform.python_version(), "system": platform.system(), "processor": platform.machine(), **versions}
     name = f"{options.seconds:g}s"
-    (HERE / f"{name}.json").write_text(json.dumps({"machine": machine, "seconds": options.seconds, "seed": 0, "rows": rows}, indent=1) + "\n")
+    (HERE / f"{name}.json").write_text(
+        json.dumps({"machine": machine, "seconds": options.seconds, "seed": 0, "rows": rows}, indent=1) + "\n"
+    )
     (HERE / f"{name}.md").write_text(f"{table(rows)}\n\n2 cores, seed 0; {json.dumps(machine)}\n")
 
 

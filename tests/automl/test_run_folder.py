@@ -12,14 +12,14 @@ def test_a_new_or_empty_folder_is_free(tmp_path):
 def test_a_file_is_no_folder(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(RunError, match="out must be a folder, but .* is a file; choose another path"):
+    with pytest.raises(RunError, match=r"out must be a folder, but .* is a file; choose another path"):
         check_free(file, overwrite=True)
 
 
 def test_a_folder_of_others_is_never_taken(tmp_path):
     (tmp_path / "thesis.docx").write_text("")
     for overwrite in (False, True):
-        with pytest.raises(RunError, match="holds thesis.docx; choose another path"):
+        with pytest.raises(RunError, match=r"holds thesis\.docx; choose another path"):
             check_free(tmp_path, overwrite=overwrite)
 
 

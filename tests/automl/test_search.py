@@ -18,7 +18,9 @@ QUICK = {"epochs": 3, "folds": 1, "verbose": False, "workers": 1}
 
 def table(rows=240, seed=0):
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({"size": rng.normal(size=rows), "age": rng.integers(18, 80, rows), "colour": rng.choice(["red", "green"], rows)})
+    frame = pd.DataFrame(
+        {"size": rng.normal(size=rows), "age": rng.integers(18, 80, rows), "colour": rng.choice(["red", "green"], rows)}
+    )
     frame["sold"] = np.where(frame["size"] + (frame["colour"] == "red") + 0.3 * rng.normal(size=rows) > 0.5, "yes", "no")
     return frame
 
