@@ -1,7 +1,7 @@
 """The command line: the same searches, boards and models as from Python.
 
-Results go to standard output (as JSON with `--json`), progress and errors to standard error. Exit codes: 0, 1 when a search has no
-model, 2 for bad input.
+Results go to standard output (as JSON with `--json`), progress and errors to standard error. Exit codes: 0; 1 when a search has
+no model; 2 for bad input.
 """
 
 from __future__ import annotations

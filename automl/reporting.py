@@ -1,8 +1,8 @@
 """Scores on rows that chose nothing: for the best network and for the baselines.
 
 With report rows (a holdout, or the user's own test data) they are predicted once, after the search. Without (repeated folds on
-small data), the score of the best network is corrected for having been chosen as the best of many (BBC-CV, `automl.bias`); a baseline,
-which nobody chose, needs no correction.
+small data), the score of the best network is corrected for having been chosen as the best of many (BBC-CV, `automl.bias`); a
+baseline, which nobody chose, needs no correction.
 """
 
 from __future__ import annotations
