@@ -32,9 +32,10 @@ Storage: TypeAlias = Literal[
     "nested",  # can't be used: lists, dictionaries, bytes and objects that we don't know
 ]
 MISSING_WORDS = frozenset({"", "nan", "NaN", "NAN", "<NA>", "NaT"})  # how Python and pandas write a missing value
-_DECIMAL = re.compile(r"[+-]?\d{1,30}(\.\d*)?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?\d{1,30}(\.\d*)?([eE][+-]\d{1,3})?", re.ASCII)
 _BOOLEANS = {"true": "True", "false": "False"}
-_LARGEST_WHOLE = 1e16  # above it, floats are written with an exponent
+_LARGEST_WHOLE = 1e30  # that is spelt out
+_LARGEST_EXACT = 2**53  # above it float64 can't tell whole numbers apart
 _MIDNIGHT = " 00:00:00"
 _SCALARS = (str, bool, int, float, np.generic, decimal.Decimal, dt.date, dt.time, dt.timedelta, pd.Interval, pd.Period)
 
@@ -100,7 +101,10 @@ def _from_numbers(series: pd.Series[Any]) -> Plain:
     dtype = np.dtype(getattr(extension, "numpy_dtype", extension))
     if not series.hasnans:
         return Plain("number", series.to_numpy(dtype))
-    return Plain("number", series.to_numpy(dtype if dtype.kind == "f" else np.float64, na_value=np.nan))
+    numbers = series.to_numpy(dtype if dtype.kind == "f" else np.float64, na_value=np.nan)
+    if dtype.kind != "f" and (np.abs(numbers) > _LARGEST_EXACT).any():
+        return _from_mixture(series.astype(object))
+    return Plain("number", numbers)
 
 
 def _from_times(series: pd.Series[Any]) -> Plain:
@@ -108,9 +112,14 @@ def _from_times(series: pd.Series[Any]) -> Plain:
 
 
 def _from_whole_or_real(series: pd.Series[Any]) -> Plain:
-    """Take Python's and numpy's own numbers as int64 or float64."""
-    numbers = pd.to_numeric(series.to_numpy(np.float64, na_value=np.nan) if series.isna().any() else series)
-    return Plain("number", np.asarray(numbers if numbers.dtype != object else numbers.astype(np.float64)))
+    """Take Python's and numpy's own numbers as int64 or float64, those that neither can tell apart by their spelling."""
+    present: list[Any] = series.dropna().tolist()
+    exact = all(abs(int(value)) <= _LARGEST_EXACT for value in present if isinstance(value, (int, np.integer)))
+    if not exact:
+        return _from_mixture(series)
+    if len(present) < len(series):
+        return Plain("number", series.to_numpy(np.float64, na_value=np.nan))
+    return Plain("number", np.asarray(pd.to_numeric(series)))
 
 
 def _from_durations(series: pd.Series[Any]) -> Plain:
@@ -136,8 +145,8 @@ _FROM_OBJECTS: dict[str, Callable[[pd.Series[Any]], Plain]] = {
     "datetime": lambda series: _from_times(pd.to_datetime(series, utc=True, errors="coerce")),
     "datetime64": lambda series: _from_times(pd.to_datetime(series, utc=True, errors="coerce")),
     "date": lambda series: _from_times(pd.to_datetime(series, utc=True, errors="coerce")),
-    "timedelta": lambda series: _from_durations(series),
-    "timedelta64": lambda series: _from_durations(series),
+    "timedelta": _from_durations,
+    "timedelta64": _from_durations,
 }
 
 
