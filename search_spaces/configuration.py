@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from search_spaces.domains import Options
 from search_spaces.language import Architecture, Choice, OneOf, Searchable, Space
+from search_spaces.leaves import Options
 from search_spaces.linear import Linear
 from search_spaces.mlp import MLP
 from search_spaces.optimizers import Recipe
@@ -49,8 +49,10 @@ def space_for(
     return Space(Configuration, narrowed)
 
 
-def _batch_sizes(rows: int) -> Options:
-    """Return the batch sizes that leave at least four steps to an epoch, or else the smallest."""
+def _batch_sizes(rows: int) -> object:
+    """Return the batch sizes with at least four steps to an epoch, or the smallest; the default leaves twenty."""
     declared = cast(Options, Recipe.domains["batch_size"])
-    sizes = cast("Sequence[int]", declared.values)
-    return Options(tuple(size for size in sizes if size <= max(rows // 4, min(sizes))), declared.ordered)
+    sizes = cast("tuple[int, ...]", declared.values)
+    allowed = [size for size in sizes if size <= max(rows // 4, min(sizes))]
+    usual = [size for size in allowed if size <= min(cast(int, declared.default), max(rows // 20, min(sizes)))]
+    return Choice(*allowed, ordered=True, default=max(usual))

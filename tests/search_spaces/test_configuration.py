@@ -1,0 +1,130 @@
+"""One root for what is searched: filled with families, narrowed to the task, overridden by the user."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from search_spaces import configuration
+from search_spaces.configuration import FAMILIES, KNOWN, Configuration, space_for
+from search_spaces.language import Architecture, Choice, Int, OneOf, SpaceError
+from search_spaces.linear import Linear
+from search_spaces.mlp import MLP
+from search_spaces.optimizers import CLASS_LOSSES, VALUE_LOSSES, AdamW, Recipe
+from search_spaces.testing import INPUTS, OUTPUTS
+from search_spaces.variation import sample
+
+SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
+BOTH, BINARY = INPUTS["both"], OUTPUTS["binary"]
+
+
+class Mine(Architecture):
+    width: int = Int(1, 9)
+
+    def build(self, inputs, outputs):
+        raise NotImplementedError
+
+    @staticmethod
+    def narrow(inputs, _outputs):
+        return {"width": Int(1, max(1, len(inputs.numeric)))}
+
+
+def test_families_and_formats_are_those_of_older_files():
+    names = {"searched": [family.__name__ for family in FAMILIES], "known": [family.__name__ for family in KNOWN]}
+    fields = {family.__name__: sorted(family.domains) for family in (Configuration, Recipe, *KNOWN)}
+    assert json.loads((SNAPSHOTS / "families.json").read_text()) == {"families": names, "fields": fields}
+
+
+@pytest.mark.parametrize("file", sorted(SNAPSHOTS.glob("configuration*.json")), ids=lambda file: file.stem)
+def test_files_of_older_versions_load(file):
+    member = Configuration.from_dict(json.loads(file.read_text()), KNOWN)
+    again = Configuration.from_dict(json.loads(json.dumps(member.to_dict())), KNOWN)
+    assert member == again
+
+
+def test_the_default_is_written_as_in_the_snapshot():
+    assert Configuration().to_dict() == json.loads((SNAPSHOTS / "configuration.json").read_text())
+
+
+def test_a_linear_baseline_can_stand_in_a_file():
+    member = Configuration(architecture=Linear())
+    assert Configuration.from_dict(member.to_dict(), KNOWN) == member
+    with pytest.raises(SpaceError, match="must be one of MLP, got 'Linear'"):
+        Configuration.from_dict(member.to_dict(), FAMILIES)
+
+
+def test_paths_are_short():
+    paths = dict(Configuration().decisions())
+    assert paths["architecture/kind"] == "MLP"
+    assert {"architecture/MLP/blocks/0/Plain/width", "recipe/optimizer/AdamW/lr", "recipe/batch_size"} <= set(paths)
+
+
+def test_losses_are_those_of_the_task():
+    for inputs, outputs, losses in ((BOTH, BINARY, CLASS_LOSSES), (BOTH, OUTPUTS["regression"], VALUE_LOSSES)):
+        space = space_for(inputs, outputs, losses)
+        assert type(space.default().recipe.loss).__name__ == losses[0]
+        rng = random.Random(0)
+        assert {type(sample(space, rng).recipe.loss).__name__ for _ in range(60)} == set(losses)
+
+
+@pytest.mark.parametrize(("rows", "largest", "usual"), [(50_000, 1024, 256), (3000, 512, 128), (300, 64, 32), (20, 32, 32)])
+def test_batches_are_small_against_the_rows(rows, largest, usual):
+    from dataclasses import replace
+
+    space = space_for(replace(BOTH, rows=rows), BINARY, CLASS_LOSSES)
+    assert max(space.leaves()["recipe/batch_size"].values) == largest
+    assert space.default().recipe.batch_size == usual
+
+
+def test_families_narrow_themselves():
+    space = space_for(INPUTS["codes"], BINARY, CLASS_LOSSES)
+    assert space.leaves()["architecture/MLP/input/numeric/kind"].values == ("NoEmbedding",)
+    space.check(space.default())
+
+
+def test_own_families_are_searched_beside_or_instead():
+    alone = space_for(INPUTS["numbers"], BINARY, CLASS_LOSSES, (Mine,))
+    assert isinstance(alone.default().architecture, Mine)
+    assert alone.leaves()["architecture/Mine/width"].high == 3
+    beside = space_for(BOTH, BINARY, CLASS_LOSSES, (*FAMILIES, Mine))
+    assert isinstance(beside.default().architecture, MLP)
+    rng = random.Random(0)
+    assert {type(sample(beside, rng).architecture) for _ in range(40)} == {MLP, Mine}
+
+
+def test_the_users_overrides_win():
+    overrides = {
+        "recipe/batch_size": 1024,
+        "architecture/Mine/width": 9,
+        "recipe/optimizer": OneOf(AdamW),
+        "architecture/MLP/*/scaling": Choice("standard"),
+    }
+    space = space_for(INPUTS["numbers"], BINARY, CLASS_LOSSES, (*FAMILIES, Mine), overrides)
+    leaves = space.leaves()
+    assert leaves["recipe/batch_size"].values == (1024,)
+    assert leaves["architecture/Mine/width"].values == (9,)
+    assert leaves["architecture/MLP/input/scaling"].values == ("standard",)
+    assert leaves["recipe/optimizer/kind"].values == ("AdamW",)
+
+
+def test_globs_of_the_user_win_over_narrowing():
+    space = space_for(INPUTS["numbers"], BINARY, CLASS_LOSSES, (Mine,), {"*/width": 7})
+    assert space.default().architecture == Mine(width=7)
+
+
+def test_a_wrong_override_is_named():
+    with pytest.raises(SpaceError, match="recipe/batchsize"):
+        space_for(BOTH, BINARY, CLASS_LOSSES, overrides={"recipe/batchsize": 32})
+
+
+def test_every_sample_is_in_the_space():
+    space, rng = space_for(BOTH, BINARY, CLASS_LOSSES), random.Random(0)
+    for _ in range(50):
+        member = sample(space, rng)
+        space.check(member)
+        assert Configuration.from_dict(json.loads(json.dumps(member.to_dict())), KNOWN) == member
+
+
+def test_public_names():
+    assert {"FAMILIES", "KNOWN", "Configuration", "space_for"} <= set(vars(configuration))
