@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import inspect
 import os
 import select
 import signal
@@ -67,7 +68,22 @@ def preload() -> None:
     import torch
 
     torch.set_num_threads(1)
-    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])  # the first optimizer loads the half of torch that takes seconds
+    spare_the_compiler()
+
+
+def spare_the_compiler() -> None:
+    """Take from torch's optimizers what is there for torch.compile only.
+
+    Their first step would load the compiler, which takes as long as all else that a trial needs, and which no trial uses.
+    """
+    import torch
+
+    for optimizer in [value for value in vars(torch.optim).values() if isinstance(value, type)]:
+        for name in ("step", "add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+            method: Any = vars(optimizer).get(name)
+            bare: Any = method and inspect.unwrap(method)
+            if bare is not method:
+                setattr(optimizer, name, torch.no_grad()(bare) if name == "step" else bare)
 
 
 class Forker:
