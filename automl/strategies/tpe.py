@@ -22,7 +22,7 @@ from search_spaces.language import Space
 from search_spaces.variation import sample
 
 ENOUGH = 10  # configurations with a loss before anything is modelled: Optuna's `n_startup_trials`
-BEST, RECENT = 100, 200  # configurations that the model sees: bounds the time of a suggestion
+BEST, RECENT = 100, 150  # configurations that the model sees: bounds the time of a suggestion
 PENDING = 50
 TRIES = 10  # infeasible draws from the model before one is drawn at random
 
