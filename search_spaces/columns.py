@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from itertools import pairwise
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -23,38 +23,40 @@ if TYPE_CHECKING:
 
     from search_spaces.spec import NumericColumn
 
+Knots: TypeAlias = "Sequence[Sequence[float]]"  # for each column, ascending
+
 CLIP = 3.0  # smoothly clipped columns lie in (-CLIP, CLIP)
 LARGEST = 1e37  # magnitudes beyond this overflow float32 when subtracted
 NARROWEST = 1e-6  # knots closer than this share of their size are one knot in float32
 
 
 class Ramps(nn.Module):
-    """Piecewise-linear encoding: for each interval between two knots, how far the value has come, in [0, 1].
+    """Piecewise-linear encoding: for each interval between two distinct knots, how far the value has come, in [0, 1].
 
     Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep Learning" (2022), equation 1, but clamped at both ends
-    so that values outside of the knots give bounded features. Columns with few knots are padded with ramps that stay 0.
+    so that values outside of the knots give bounded features. Columns with few knots are padded with ramps that stay 0. The low
+    end is subtracted first: steep ramps then magnify no rounding, and agree in all runtimes.
 
     **Shape**: `(batch, p)` to `(batch, p, width)`, where `width` is the largest number of intervals of any column, at least 1.
     """
 
+    low: Tensor
     slope: Tensor
-    shift: Tensor
 
-    def __init__(self, knots: Sequence[Sequence[float]]) -> None:
+    def __init__(self, knots: Knots) -> None:
         super().__init__()
         self.width = max(1, *(len(own) - 1 for own in knots))
         slopes = [[1.0 / (high - low) for low, high in pairwise(own)] for own in knots]
-        shifts = [[-low / (high - low) for low, high in pairwise(own)] for own in knots]
+        self.register_buffer("low", _padded([own[:-1] for own in knots], self.width))
         self.register_buffer("slope", _padded(slopes, self.width))
-        self.register_buffer("shift", _padded(shifts, self.width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the encoding `(batch, p, width)` of finite `x` `(batch, p)`."""
-        return torch.addcmul(self.shift, x.unsqueeze(-1), self.slope).clamp(0.0, 1.0)
+        return (x.unsqueeze(-1) - self.low).mul_(self.slope).clamp_(0.0, 1.0)
 
 
-def _padded(rows: Sequence[list[float]], width: int) -> Tensor:
-    return torch.tensor([row + [0.0] * (width - len(row)) for row in rows])
+def _padded(rows: Knots, width: int) -> Tensor:
+    return torch.tensor([[*row] + [0.0] * (width - len(row)) for row in rows])
 
 
 class SmoothClip(nn.Module):
@@ -74,7 +76,7 @@ class NormalScores(nn.Module):
     gain: Tensor
     start: Tensor
 
-    def __init__(self, quantiles: Sequence[Sequence[float]]) -> None:
+    def __init__(self, quantiles: Knots) -> None:
         super().__init__()
         knots = [distinct(own) for own in quantiles]
         self.ramps = Ramps(knots)
@@ -112,10 +114,11 @@ def _scores(knots: Sequence[float], values: Sequence[float]) -> list[float]:
 class Centre(nn.Module):
     """Shift and stretch columns to about unit size; missing values become 0.
 
-    scaling: "standard" (mean, standard deviation) or "robust" (median, interquartile range). A column that doesn't vary becomes
-    0. Values further outside of the fit rows' range than that range is wide are clamped.
+    scaling: "standard" for mean and standard deviation, otherwise median and interquartile range. A column that doesn't vary
+    becomes 0. Values further outside of the fit rows' range than that range is wide are clamped. `knots` are the columns'
+    quantiles after centring.
 
-    **Shape**: `(batch, p)` with NaN to `(batch, p)`.
+    **Shape**: `(batch, p)` with NaN to `(batch, p)`, all finite.
     """
 
     low: Tensor
@@ -126,6 +129,7 @@ class Centre(nn.Module):
     def __init__(self, columns: Sequence[NumericColumn], scaling: str) -> None:
         super().__init__()
         affine = [_affine(column, scaling) for column in columns]
+        self.knots = [[(_finite(value) - m) * f for value in c.quantiles] for c, (m, f) in zip(columns, affine, strict=True)]
         ends = [(_finite(column.quantiles[0]), _finite(column.quantiles[-1])) for column in columns]
         self.register_buffer("low", torch.tensor([_finite(2 * low - high) for low, high in ends]))
         self.register_buffer("high", torch.tensor([_finite(2 * high - low) for low, high in ends]))
@@ -133,34 +137,14 @@ class Centre(nn.Module):
         self.register_buffer("factor", torch.tensor([factor for _, factor in affine]))
 
     def forward(self, numeric: Tensor) -> Tensor:
-        """Return scaled columns, all finite."""
+        """Return centred columns."""
         known = torch.where(numeric.isnan(), self.centre, numeric)
         return (torch.clamp(known, self.low, self.high) - self.centre) * self.factor
 
 
-class Scale(nn.Module):
-    """Scale columns to about unit size and into about (-CLIP, CLIP), whatever comes in; missing values become the middle.
-
-    scaling: "standard" or "robust" (see `Centre`), both then smoothly clipped, or "quantile" (normal scores of ranks).
-
-    **Shape**: `(batch, p)` with NaN to `(batch, p)`.
-    """
-
-    def __init__(self, columns: Sequence[NumericColumn], scaling: str) -> None:
-        super().__init__()
-        quantile = scaling == "quantile"
-        self.centre = Centre(columns, "robust" if quantile else scaling)
-        self.curve = NormalScores(self.centre(quantiles(columns)).T.tolist()) if quantile else SmoothClip()
-
-    def forward(self, numeric: Tensor) -> Tensor:
-        """Return scaled columns, all finite."""
-        scaled: Tensor = self.curve(self.centre(numeric))
-        return scaled
-
-
-def quantiles(columns: Sequence[NumericColumn]) -> Tensor:
-    """Return the columns' quantiles `(k, p)` as rows of a table."""
-    return torch.tensor([[_finite(value) for value in column.quantiles] for column in columns]).T
+def curve(scaling: str, knots: Knots) -> nn.Module:
+    """Return what bends centred columns into about (-CLIP, CLIP): normal scores for "quantile", else a smooth clip."""
+    return NormalScores(knots) if scaling == "quantile" else SmoothClip()
 
 
 def _affine(column: NumericColumn, scaling: str) -> tuple[float, float]:
@@ -182,24 +166,24 @@ def _inverse(spread: float) -> float:
     return 1.0 / spread if 1.0 / LARGEST < spread < math.inf else 0.0
 
 
-class Features(nn.Module, ABC):
-    """A module that returns `(batch, width)`."""
+class Embedded(nn.Module, ABC):
+    """What an embedding builds: `forward(bent, centred)` takes the columns twice, `(batch, p)`, and returns `(batch, width)`."""
 
     width: int
 
 
 class NumericEmbedding(Searchable, ABC):
-    """What a network sees of a scaled number."""
+    """What a network sees of a number."""
 
     @abstractmethod
-    def build(self, knots: Tensor) -> Features:
-        """Return a module `(batch, p)` to `(batch, width)`; `knots` `(p, k)` are the columns' scaled quantiles, p >= 1."""
+    def build(self, knots: Knots) -> Embedded:
+        """Return the module; `knots` are the columns' quantiles, centred, of one column at least."""
 
 
 class NoEmbedding(NumericEmbedding):
     """The number itself."""
 
-    def build(self, knots: Tensor) -> Features:
+    def build(self, knots: Knots) -> Embedded:
         """Return the identity."""
         return _Number(len(knots))
 
@@ -213,7 +197,7 @@ class PiecewiseLinear(NumericEmbedding):
     bins: int = Int(4, 48, log=True, default=24)
     width: int = Int(2, 32, log=True, default=8)
 
-    def build(self, knots: Tensor) -> Features:
+    def build(self, knots: Knots) -> Embedded:
         """Return the module."""
         return _PiecewiseLinear(_choose_knots(knots, self.bins), self.width)
 
@@ -225,62 +209,62 @@ class Periodic(NumericEmbedding):
     """
 
     frequencies: int = Int(4, 64, log=True, default=16)
-    scale: float = Float(0.01, 10.0, log=True, default=0.1)
+    scale: float = Float(0.01, 5.0, log=True, default=0.1)
     width: int = Int(2, 32, log=True, default=4)
 
-    def build(self, knots: Tensor) -> Features:
+    def build(self, knots: Knots) -> Embedded:
         """Return the module."""
         return _Periodic(len(knots), self)
 
 
-class _Number(Features):
+class _Number(Embedded):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x
+    def forward(self, bent: Tensor, _: Tensor) -> Tensor:
+        return bent
 
 
-class _PiecewiseLinear(Features):
-    def __init__(self, knots: list[list[float]], width: int) -> None:
+class _PiecewiseLinear(Embedded):
+    def __init__(self, knots: Knots, width: int) -> None:
         super().__init__()
         columns = len(knots)
         self.ramps = Ramps(knots)
         bound = 1.0 / math.sqrt(width)
         self.linear = nn.Parameter(torch.empty(columns, width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(columns, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(columns * width).uniform_(-bound, bound))  # flat: decay acts on matrices
         self.weight = nn.Parameter(torch.zeros(columns, self.ramps.width, width))
         self.width = columns * width
 
-    def forward(self, x: Tensor) -> Tensor:
-        bent = torch.bmm(self.ramps(x).transpose(0, 1), self.weight).transpose(0, 1)
-        straight = torch.addcmul(self.bias, x.unsqueeze(-1), self.linear)
-        return (straight + bent).flatten(1)
+    def forward(self, bent: Tensor, centred: Tensor) -> Tensor:
+        straight = torch.addcmul(self.bias.view(self.linear.shape), bent.unsqueeze(-1), self.linear)
+        curved = torch.bmm(self.ramps(centred).transpose(0, 1), self.weight).transpose(0, 1)
+        return (straight + curved).flatten(1)
 
 
-class _Periodic(Features):
+class _Periodic(Embedded):
     def __init__(self, columns: int, periodic: Periodic) -> None:
         super().__init__()
         hidden, width = periodic.frequencies, periodic.width - 1
         bound = 1.0 / math.sqrt(hidden)
         self.frequency = nn.Parameter(2 * math.pi * periodic.scale * torch.randn(columns, hidden))
-        self.phase = nn.Parameter(torch.empty(columns, hidden).uniform_(-math.pi, math.pi))
+        self.phase = nn.Parameter(torch.empty(columns * hidden).uniform_(-math.pi, math.pi))
         self.weight = nn.Parameter(torch.empty(columns, hidden, width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(columns, 1, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(columns * width).uniform_(-bound, bound))
         self.width = columns * periodic.width
 
-    def forward(self, x: Tensor) -> Tensor:
-        waves = torch.cos(torch.addcmul(self.phase, x.unsqueeze(-1), self.frequency))
-        mixed = torch.baddbmm(self.bias, waves.transpose(0, 1), self.weight).transpose(0, 1)
-        return torch.cat([x, mixed.flatten(1)], 1)
+    def forward(self, bent: Tensor, _: Tensor) -> Tensor:
+        angles = torch.addcmul(self.phase.view(self.frequency.shape), bent.unsqueeze(-1), self.frequency)
+        mixed = torch.bmm(torch.cos(angles).transpose(0, 1), self.weight).transpose(0, 1).flatten(1)
+        return torch.cat([bent, mixed + self.bias], 1)
 
 
-def _choose_knots(knots: Tensor, bins: int) -> list[list[float]]:
-    """Return at most `bins + 1` distinct knots for each column, all of them or else at even ranks."""
+def _choose_knots(knots: Knots, bins: int) -> Knots:
+    """Return at most `bins + 1` distinct knots for each column: all of them, or else those at even ranks."""
     chosen = []
-    for row in knots.tolist():
+    for row in knots:
         own = distinct(row)
-        ranks = torch.linspace(0, len(row) - 1, bins + 1).round().long().tolist()
-        chosen.append(own if len(own) <= bins + 1 else distinct([row[rank] for rank in ranks]))
+        even = [row[round(k * (len(row) - 1) / bins)] for k in range(bins + 1)]
+        chosen.append(own if len(own) <= bins + 1 else distinct(even))
     return chosen

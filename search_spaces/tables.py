@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.codes import Embeddings, KnownCodes, OneHot
-from search_spaces.columns import NoEmbedding, NumericEmbedding, Periodic, PiecewiseLinear, Scale, quantiles
+from search_spaces.columns import Centre, NoEmbedding, NumericEmbedding, Periodic, PiecewiseLinear, curve
 from search_spaces.language import Choice, Int, OneOf, Searchable
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ MOST = 4096  # more codes of a column than this would make a table that dwarfs t
 class TableInput(Searchable):
     """The features of a table.
 
-    scaling: see `Scale`. numeric: see `NumericEmbedding`. one_hot: columns with at most so many categories become one-hot, others
-    are embedded in `category_width` features.
+    scaling: see `Centre` and `curve`. numeric: see `NumericEmbedding`. one_hot: columns with at most so many categories become
+    one-hot, others are embedded in `category_width` features.
     """
 
     scaling: str = Choice("quantile", "robust", "standard")
@@ -76,14 +76,16 @@ class _Numbers(nn.Module):
 
     def __init__(self, settings: TableInput, table: Table) -> None:
         super().__init__()
-        self.scale = Scale(table.numeric, settings.scaling)
-        self.embed = settings.numeric.build(self.scale(quantiles(table.numeric)).T)
+        self.centre = Centre(table.numeric, settings.scaling)
+        self.curve = curve(settings.scaling, self.centre.knots)
+        self.embed = settings.numeric.build(self.centre.knots)
         flagged = [i for i, column in enumerate(table.numeric) if column.missing > 0]
         self.register_buffer("flagged", torch.tensor(flagged, dtype=torch.int64))
         self.width = self.embed.width + len(flagged)
 
     def forward(self, numeric: Tensor, _: Tensor) -> list[Tensor]:
-        features = [self.embed(self.scale(numeric))]
+        centred = self.centre(numeric)
+        features = [self.embed(self.curve(centred), centred)]
         if len(self.flagged):
             features.append(numeric.index_select(1, self.flagged).isnan().float())
         return features

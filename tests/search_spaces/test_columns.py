@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from search_spaces.columns import CLIP, Centre, NoEmbedding, Periodic, PiecewiseLinear, Ramps, Scale, distinct, quantiles
+from search_spaces.columns import CLIP, Centre, NoEmbedding, Periodic, PiecewiseLinear, Ramps, curve, distinct
 from search_spaces.spec import NumericColumn
 
 SCALINGS = ("standard", "robust", "quantile")
@@ -17,7 +17,8 @@ def column(values: list[float], mean: float = 0.0, std: float = 1.0) -> NumericC
 
 
 def scaled(col: NumericColumn, scaling: str, *values: float) -> list[float]:
-    return Scale([col], scaling)(torch.tensor(values).unsqueeze(1)).flatten().tolist()
+    centre = Centre([col], scaling)
+    return curve(scaling, centre.knots)(centre(torch.tensor(values).unsqueeze(1))).flatten().tolist()
 
 
 UNIFORM = column([10 * u for u in GRID], 5.0, 2.9)
@@ -98,29 +99,44 @@ def test_distinct_drops_what_float32_cannot_tell_apart():
 )
 def test_embeddings_have_the_width_that_they_say(embedding, width):
     columns = [UNIFORM, SKEWED, CONSTANT]
-    module = embedding.build(Scale(columns, "robust")(quantiles(columns)).T)
-    assert module(torch.randn(7, 3)).shape == (7, module.width) == (7, 3 * width)
+    module = embedding.build(Centre(columns, "robust").knots)
+    assert module(torch.randn(7, 3), torch.randn(7, 3)).shape == (7, module.width) == (7, 3 * width)
+
+
+def test_steep_ramps_magnify_no_rounding():
+    col = column([1000.0 + 1e-2 * u for u in GRID], 1000.0, 0.003)
+    centre = Centre([col], "standard")
+    x = torch.tensor([[1000.0 + 1e-2 * u] for u in GRID])
+    out = Ramps(centre.knots)(centre(x)).sum(-1).flatten()
+    expected = (x.flatten().double() - 1000) / 1e-2 * 48
+    assert torch.allclose(out.double(), expected.clamp(0, 48), atol=1e-3)
+
+
+def test_columns_may_know_different_numbers_of_quantiles():
+    columns = [column([0.0, 1.0]), UNIFORM]
+    centre = Centre(columns, "quantile")
+    assert curve("quantile", centre.knots)(centre(torch.zeros(3, 2))).isfinite().all()
 
 
 def test_piecewise_linear_starts_linear_and_can_bend_at_quantiles():
-    module = PiecewiseLinear(bins=4, width=2).build(quantiles([UNIFORM]).T)
+    module = PiecewiseLinear(bins=4, width=2).build([UNIFORM.quantiles])
     x = torch.linspace(0.0, 10.0, 41).unsqueeze(1)
-    bends = module(x).diff(n=2, dim=0).abs()
+    bends = module(x, x).diff(n=2, dim=0).abs()
     assert bends.max() < 1e-5
     with torch.no_grad():
         module.weight.normal_(generator=torch.Generator().manual_seed(0))
-    bends = module(x).diff(n=2, dim=0).abs().amax(1)
+    bends = module(x, x).diff(n=2, dim=0).abs().amax(1)
     assert [i + 1 for i, bend in enumerate(bends.tolist()) if bend > 1e-4] == [10, 20, 30]
 
 
 def test_few_distinct_values_all_become_knots():
-    module = PiecewiseLinear(bins=4, width=2).build(torch.tensor([[0.0] * 46 + [1.0, 2.0, 3.0]]))
+    module = PiecewiseLinear(bins=4, width=2).build([[0.0] * 46 + [1.0, 2.0, 3.0]])
     assert module.ramps(torch.tensor([[2.0]])).tolist() == [[[1.0, 1.0, 0.0]]]
 
 
 def test_periodic_is_the_cosine_of_learnt_frequencies():
-    module = Periodic(frequencies=4, width=3).build(torch.zeros(2, 2))
+    module = Periodic(frequencies=4, width=3).build([[0.0, 1.0]] * 2)
     x = torch.randn(5, 2)
-    waves = torch.cos(x[:, 1:] * module.frequency[1] + module.phase[1])
-    expected = torch.cat([x, (waves @ module.weight[1] + module.bias[1])], 1)
-    assert torch.allclose(module(x)[:, [0, 1, 4, 5]], expected, atol=1e-6)
+    waves = torch.cos(x[:, 1:] * module.frequency[1] + module.phase[4:])
+    expected = torch.cat([x, (waves @ module.weight[1] + module.bias[2:])], 1)
+    assert torch.allclose(module(x, x)[:, [0, 1, 4, 5]], expected, atol=1e-6)
