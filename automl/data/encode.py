@@ -145,8 +145,8 @@ def encode(columns: Columns, data: object) -> Encoded:
     numeric = np.empty((len(frame), len(columns.numeric)), dtype=np.float32)
     categorical = np.empty((len(frame), len(columns.categorical)), dtype=np.int32)
     p = q = 0
-    for position, column in enumerate(columns.columns):
-        given = plain(frame.iloc[:, position])
+    for column, (_, series) in zip(columns.columns, frame.items(), strict=True):
+        given = plain(series)
         if isinstance(column, Category):
             categorical[:, q] = _codes(column, given)
             q += 1

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from automl.data.names import unique_names
-from automl.data.values import MARKS, words_to_numbers
+from automl.data.values import MARKS, are_codes, words_to_numbers
 from automl.errors import DataError, nearest
 
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -38,7 +38,6 @@ _OPTIONS: dict[str, Any] = {
     "skipinitialspace": True,
 }
 _ADDRESS = re.compile(r"\w{2,}:/")
-_CODE = re.compile(r"0\d+", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?\d{1,15}\s*", re.ASCII)
 _SOME = 20  # words that are tried before all are
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+([eE][+-]?\d+)?\s*|\s*[+-]?\d+\s*", re.ASCII)
@@ -122,7 +121,7 @@ def _read_decoded(path: Path, lines: list[str], encoding: str) -> tuple[pd.DataF
     if {len(row) for row in rows} == {len(header) + 1}:  # a separator at the end of each line, or R's names of rows
         header = ["", *header] if any(row[-1] for row in rows) else [*header, ""]
     names, _ = unique_names(header)
-    codes = [name for position, name in enumerate(names) if _are_codes([row[position] for row in rows if position < len(row)])]
+    codes = [name for position, name in enumerate(names) if are_codes(row[position] for row in rows if position < len(row))]
     frame = _parse(path, encoding, separator, names, codes)
     for name in frame.columns:
         if name not in codes and isinstance(frame[name].dtype, pd.StringDtype):
@@ -150,12 +149,6 @@ def _rows(lines: list[str]) -> tuple[str, list[list[str]]]:
         if (share if width > 1 else 0.0, width) > rating:
             best, rating = (separator, rows), (share if width > 1 else 0.0, width)
     return best
-
-
-def _are_codes(fields: list[str]) -> bool:
-    """Return whether fields are digits of one length, some with a leading zero: names, not numbers (postal codes)."""
-    fields = [field.strip() for field in fields if field.strip()]
-    return len({len(field) for field in fields}) == 1 and all(map(str.isdigit, fields)) and any(map(_CODE.fullmatch, fields))
 
 
 def _parse(path: Path, encoding: str, separator: str, names: list[str], codes: list[str]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from automl.data.values import (
     BOOLEAN,
     DURATION,
     MARKS,
+    are_codes,
     find_form,
     keys,
     read_numbers,
@@ -40,7 +41,7 @@ _DISTINCT = 0.9  # share of rows with a value of their own that makes an identif
 _WORDS, _LETTERS = 4.0, 60.0  # words and characters, on average, that make text of what seldom repeats
 _ID_NAME = re.compile(r"(.*[^a-z0-9])?(id|uuid|guid|index|rowid|row[ _-]?(number|num|no|nr))|unnamed.*", re.IGNORECASE)
 _CAMEL_ID = re.compile(r".*[a-z]I[Dd]")
-_LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
+_SAMPLE = 1000  # words that decide whether all are tried as numbers or durations
 _FIRST_DAY, _LAST_DAY = 19000101, 21001231
 
 
@@ -186,9 +187,9 @@ def _judge_words(look: _Look) -> Detected:
 
 
 def _numbers_in_words(look: _Look, meant: NDArray[np.bool_]) -> Detected | None:
-    digits = [str(word).strip() for word in look.column.words]
-    if any(_LEADING_ZERO.fullmatch(word) for word in digits) and len({len(word) for word in digits if word}) == 1:
-        return None  # postal codes and the like: written with zeros because they are names
+    sample = words_to_numbers(look.words[:_SAMPLE])
+    if are_codes(look.column.words) or (look.distinct > _SAMPLE and np.isnan(sample).mean() > 0.5):
+        return None
     numbers = words_to_numbers(look.words)
     odd = _odd_words(look, ~np.isnan(numbers), meant)
     if odd is None or (odd and np.isfinite(numbers).sum() < _TOO_FEW):
@@ -201,21 +202,27 @@ def _numbers_in_words(look: _Look, meant: NDArray[np.bool_]) -> Detected | None:
 def _times_in_words(look: _Look, meant: NDArray[np.bool_]) -> Detected | None:
     candidates = [word for word, real in zip(look.words, meant, strict=True) if real]
     form, rival = find_form(candidates, _READABLE) if candidates else ("", "")
-    column = Plain("words", look.codes, tuple(look.words))
-    if form:
-        times = read_times(column, form)
-        odd = _odd_words(look, ~np.isnat(read_times(replace(column, cells=np.arange(len(look.words))), form)), meant)
-        found = judge(look.name, Plain("time", times))
-    else:
-        seconds = words_to_durations(look.words)
-        odd = _odd_words(look, ~np.isnan(seconds), meant)
-        found, form = judge(look.name, Plain("duration", np.append(seconds, np.nan)[look.codes])), DURATION
+    if not form:
+        return _durations_in_words(look, meant)
+    times = read_times(Plain("words", np.arange(len(look.words)), tuple(look.words)), form)
+    odd = _odd_words(look, ~np.isnat(times), meant)
+    found = judge(look.name, Plain("time", np.append(times, np.datetime64("NaT", "us"))[look.codes]))
     if odd is None or not found.used:
         return None
-    found = replace(found, form=form, line=f"{found.line}, written {form}" if form != DURATION else found.line)
+    found = replace(found, form=form, line=f"{found.line}, written {form}")
     if rival:
         found = replace(found, line=f"{found.line} ({rival} would fit as well)", notable=True)
     return _with_odd(found, odd)
+
+
+def _durations_in_words(look: _Look, meant: NDArray[np.bool_]) -> Detected | None:
+    sample = words_to_durations(look.words[:_SAMPLE])
+    if np.isnan(sample).sum() > 0.5 * len(sample):
+        return None
+    seconds = words_to_durations(look.words)
+    odd = _odd_words(look, ~np.isnan(seconds), meant)
+    found = judge(look.name, Plain("duration", np.append(seconds, np.nan)[look.codes]))
+    return _with_odd(replace(found, form=DURATION), odd) if odd is not None and found.used else None
 
 
 def _odd_words(look: _Look, read: NDArray[np.bool_], meant: NDArray[np.bool_]) -> list[str] | None:

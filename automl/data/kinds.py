@@ -35,8 +35,8 @@ def detect_kinds(frame: pd.DataFrame, overrides: Mapping[str, str] | None = None
     """
     chosen = _checked({str(name): kind for name, kind in (overrides or {}).items()}, [str(name) for name in frame.columns])
     kinds = {}
-    for position, label in enumerate(frame.columns):
-        name, column = str(label), plain(frame.iloc[:, position])
+    for label, series in frame.items():
+        name, column = str(label), plain(series)
         kinds[name] = _forced(name, column, chosen[name]) if name in chosen else judge(name, column)
     if not any(found.used for found in kinds.values()):
         kinds |= {name: _rescued(name, found) for name, found in kinds.items() if name not in chosen}

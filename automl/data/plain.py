@@ -33,6 +33,7 @@ Storage: TypeAlias = Literal[
 ]
 MISSING_WORDS = frozenset({"", "nan", "NaN", "NAN", "<NA>", "NaT"})  # how Python and pandas write a missing value
 _DECIMAL = re.compile(r"[+-]?\d{1,30}(\.\d*)?([eE][+-]\d{1,3})?", re.ASCII)
+_STARTS_OF_NUMBERS = frozenset("+-0123456789")
 _BOOLEANS = {"true": "True", "false": "False"}
 _LARGEST_WHOLE = 1e30  # that is spelt out
 _LARGEST_EXACT = 2**53  # above it float64 can't tell whole numbers apart
@@ -58,12 +59,12 @@ class Plain:
 def plain(series: pd.Series[Any]) -> Plain:
     """Return a column of any dtype in one of our storages. Never raises for a dtype of pandas: see "complex" and "nested"."""
     dtype = series.dtype
-    if isinstance(dtype, pd.SparseDtype):
-        return plain(pd.Series(series.array.to_dense()))
+    if isinstance(dtype, np.dtype) and dtype.kind in "iuf":
+        return Plain("number", series.to_numpy())  # by far the most frequent
+    if isinstance(dtype, (pd.SparseDtype, pd.PeriodDtype)):
+        return plain(pd.Series(series.array.to_dense() if isinstance(dtype, pd.SparseDtype) else series.dt.to_timestamp()))
     if isinstance(dtype, pd.CategoricalDtype):
         return Plain("category", series.cat.codes.to_numpy(np.int64), tuple(series.cat.categories))
-    if isinstance(dtype, pd.PeriodDtype):
-        return plain(series.dt.to_timestamp())
     if isinstance(dtype, pd.ArrowDtype) and _is_for_python(dtype):
         return _from_objects(pd.Series(series.tolist(), dtype=object))
     if isinstance(dtype, pd.IntervalDtype) or types.is_object_dtype(dtype):
@@ -92,7 +93,7 @@ def _from_simple(series: pd.Series[Any]) -> Plain:
     if types.is_timedelta64_dtype(dtype) or dtype.kind == "m":
         return Plain("duration", series.astype("timedelta64[us]").dt.total_seconds().to_numpy(np.float64))
     codes, words = pd.factorize(series)
-    return Plain("words", codes.astype(np.int64), tuple(words))
+    return Plain("words", codes.astype(np.int64), tuple(words.tolist()))
 
 
 def _from_numbers(series: pd.Series[Any]) -> Plain:
@@ -204,11 +205,11 @@ def spell_duration(seconds: float) -> str:
 
 
 def _spelling_of_text(text: str) -> str | None:
+    if text[:1] in _STARTS_OF_NUMBERS and _DECIMAL.fullmatch(text):
+        return str(int(text)) if text.lstrip("+-").isdigit() else _spelling_of_float(float(text))
     if text in MISSING_WORDS:
         return None
-    if _DECIMAL.fullmatch(text):
-        return str(int(text)) if text.lstrip("+-").isdigit() else _spelling_of_float(float(text))
-    return _BOOLEANS.get(text.lower(), text.removesuffix(_MIDNIGHT))
+    return _BOOLEANS.get(text.lower()) or text.removesuffix(_MIDNIGHT)
 
 
 def _spelling_of_float(value: float) -> str | None:

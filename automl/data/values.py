@@ -7,7 +7,7 @@ missing, but among categories it is a category of its own (`none` may well be an
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ MARKS = frozenset({"na", "n/a", "#n/a", "#na", "nan", "null", "none", "nil", "?"
 DURATION = "duration"  # numbers that are seconds, written as `1 days 02:00:00` or `02:00:00`
 BOOLEAN = "boolean"  # numbers that are 0 or 1, everything else is missing
 ISO = "ISO8601"
-_TRUTH = {"True": 1.0, "False": 0.0}
+_TRUTH = {"true": 1.0, "false": 0.0}
 _DATES = (
     ("%m/%d/%Y", "%d/%m/%Y"),  # month and day can't always be told apart: both are tried, see `find_form`
     ("%m-%d-%Y", "%d-%m-%Y"),
@@ -61,7 +61,7 @@ def words_to_numbers(words: Sequence[Any]) -> NDArray[np.float64]:
     texts = [word if isinstance(word, (str, int, float, np.number)) else spelling(word) for word in words]
     numbers = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(np.float64, na_value=np.nan).copy()
     for position in np.flatnonzero(np.isnan(numbers)).tolist():
-        numbers[position] = _TRUTH.get(spelling(words[position]) or "", np.nan)
+        numbers[position] = _TRUTH.get(str(words[position]).strip().lower(), np.nan)
     return numbers
 
 
@@ -71,6 +71,16 @@ def _words_to_numbers(words: Sequence[Any], form: str) -> NDArray[np.float64]:
 
 def _narrow(numbers: NDArray[np.float64], form: str) -> NDArray[np.float64]:
     return np.where((numbers == 0) | (numbers == 1), numbers, np.nan) if form == BOOLEAN else numbers
+
+
+def are_codes(words: Iterable[object]) -> bool:
+    """Return whether words are digits of one length, some with a leading zero: names (postal codes), not numbers."""
+    length, leading = 0, False
+    for text in map(str.strip, map(str, words)):
+        if text and not (text.isascii() and text.isdigit() and len(text) == (length or len(text))):
+            return False
+        length, leading = length or len(text), leading or text[:1] == "0"
+    return leading and length > 1
 
 
 def words_to_durations(words: Sequence[Any]) -> NDArray[np.float64]:
