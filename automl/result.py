@@ -37,7 +37,7 @@ class SearchResult:
     def open(cls, path: str | Path, families: Families = ()) -> Self:
         """Read the result of a run, also while it still goes on in another process.
 
-        Raises `RunError` where `path` holds no run, `ModelError` where it needs `families` that aren't given.
+        Raises `RunError` where `path` holds no run, or one with families of the user's own that aren't given in `families`.
         """
         run = Run.open(Path(path), families, read_only=True)
         return cls(run, bool(run.store.settings()["include_baselines"]))

@@ -57,7 +57,7 @@ class Run:
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Check that a new run may use the folder `path`.
 
-    Raises `RunError` where it holds another search (unless `overwrite`) or anything that isn't ours.
+    Raises `RunError` where it holds another search (unless `overwrite`, and nobody is writing it) or anything that isn't ours.
     """
     if path.exists() and not path.is_dir():
         raise RunError(f"out must be a folder, but {path} is a file; choose another path")
@@ -70,6 +70,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
             f"out must be an empty folder, but {path} holds another search; go on with it (automl resume, resume=...), "
             "choose another out, or pass overwrite"
         )
+    if "run.db" in names:
+        Store.open(path).close()  # refuses while another process writes there
 
 
 def make_empty(path: Path) -> None:

@@ -2,6 +2,7 @@ import pytest
 
 from automl.errors import RunError
 from automl.run_folder import check_free, make_empty
+from automl.store import Store
 
 
 def test_a_new_or_empty_folder_is_free(tmp_path):
@@ -24,10 +25,13 @@ def test_a_folder_of_others_is_never_taken(tmp_path):
 
 
 def test_another_search_is_replaced_only_on_demand(tmp_path):
-    (tmp_path / "run.db").write_text("")
+    store = Store.create(tmp_path, {})
     (tmp_path / "task").mkdir()
     with pytest.raises(RunError, match="holds another search; go on with it"):
         check_free(tmp_path, overwrite=False)
+    with pytest.raises(RunError, match="another process|is writing"):
+        check_free(tmp_path, overwrite=True)
+    store.close()
     check_free(tmp_path, overwrite=True)
     make_empty(tmp_path)
     assert list(tmp_path.iterdir()) == []
