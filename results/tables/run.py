@@ -1,7 +1,7 @@
 """Measure how good searches with default settings are on tables, beside baselines.
 
 For each table: 80 % of the rows (train_test_split, random_state 0, stratified for classes) are searched with default settings;
-the other 20 % are handed over as `test=` and only scored. Beside the networks stand our own baselines, which see what the networks
+the other 20 % are handed over as `test=` and only scored. Beside the networks stand our baselines, which see what the networks
 see (the fit rows), and, stricter, scikit-learn's histogram gradient boosting with default settings, trained on *all* of the 80 %.
 
     python results/tables/run.py DATA_FOLDER --seconds 30                      # every table of MANIFEST.csv
