@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from automl.metrics import metric
 from automl.run_folder import Run
@@ -15,6 +15,7 @@ from automl.trial import SCORED
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
 
 COLUMNS = (
     "rank",
@@ -29,6 +30,14 @@ COLUMNS = (
     "status",
     "reason",
 )
+_TEXTS = ("model", "family", "status", "reason")
+_HEADINGS = {
+    "validation_score": "validation",
+    "report_score": "report",
+    "training_seconds": "seconds",
+    "predict_ms_per_1000": "ms/1000",
+    "parameters": "params",
+}
 
 
 @dataclass(frozen=True)
@@ -133,3 +142,30 @@ def frame(rows: Iterable[Entry], report: dict[int, float]) -> pd.DataFrame:
     board = pd.DataFrame(table, columns=pd.Index(COLUMNS))
     floats = {"validation_score": "float64", "report_score": "float64"}
     return board.astype({"rank": "Int64", **floats})
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a DataFrame as JSON data, numbers with all their digits; what is missing is None."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]
+
+
+def text_table(board: pd.DataFrame) -> Table:
+    """Return the board for a terminal of 80 characters: a model's name says its family, and reasons show where there are any."""
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = records(board)
+    hidden = {"family"} if any(row["reason"] for row in rows) else {"family", "reason"}
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in (name for name in COLUMNS if name not in hidden):
+        table.add_column(_HEADINGS.get(name, name), justify="left" if name in _TEXTS else "right", no_wrap=name != "reason")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for name, value in row.items() if name not in hidden))
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,7 @@
 """The command line: the same searches, boards and models as from Python.
 
 Results go to standard output (as JSON with `--json`), progress and errors to standard error. Exit codes: 0; 1 when a search has
-no model; 2 for bad input.
+no model; 2 for bad input; 130 after Ctrl-C outside of a search's trials.
 """
 
 from __future__ import annotations
@@ -41,13 +41,6 @@ app = typer.Typer(
 )
 
 _FILE_WIDTH = 160  # characters of a line where output doesn't go to a terminal
-_HEADINGS = {
-    "validation_score": "validation",
-    "report_score": "report",
-    "training_seconds": "seconds",
-    "predict_ms_per_1000": "ms/1000",
-    "parameters": "params",
-}
 
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a search (its --out).", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -76,7 +69,7 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
     ] = None,
     n_trials: Annotated[int | None, typer.Option(help="Number of configurations to try.")] = None,
     metric: Annotated[str | None, typer.Option(help="E.g. roc_auc, accuracy, log_loss, rmse, mae. [default: by task]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: automl-results/<date and time>]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: automl-results/DATE-TIME]")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     task: Annotated[TaskKind | None, typer.Option(help="What is learnt. [default: detected]", case_sensitive=False)] = None,
     column: Annotated[
@@ -135,6 +128,7 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
         verbose=not as_json,
     )
     _show(result, as_json=as_json)
+    _ = result.best_entry  # raises: a search without a model must not look like success
 
 
 @app.command()
@@ -156,12 +150,13 @@ def resume(
         resume=run, time_limit=time_limit, n_trials=n_trials, workers=workers, families=_families(family), verbose=not as_json
     )
     _show(result, as_json=as_json)
+    _ = result.best_entry
 
 
 @app.command()
 def leaderboard(
     run: RunFolder,
-    top: Annotated[int | None, typer.Option(help="Rows to print. [default: all]")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Rows to print. [default: all]")] = None,
     family: Family = None,
     as_json: AsJson = False,
 ) -> None:
@@ -187,18 +182,24 @@ def predict(
     """
     import pandas as pd
 
+    from automl.board import records
     from automl.model_folder import load
 
+    if as_json and out is not None:
+        raise OptionError("--json prints, and --out writes CSV; give one of them")
     is_run = (model / "run.db").is_file()
-    predictor = _open(model, family).best if is_run else load(model, families=_own_families(family))
+    predictor = _open(model, family).best if is_run else load(model, families=_classes(family))
     table = pd.DataFrame({predictor.target: predictor.predict(data)})
     if probabilities:
         for name, column in zip(predictor.classes, predictor.predict_proba(data).T, strict=True):
             table[f"probability_{name}"] = column
     if as_json:
-        typer.echo(table.to_json(orient="records"))
+        typer.echo(json.dumps(records(table)))
     elif out is not None:
-        table.to_csv(out, index=False)
+        try:
+            table.to_csv(out, index=False)
+        except OSError as error:
+            raise OptionError(f"--out must be a file that can be written, but {error}") from error
         typer.echo(f"{len(table)} predictions written to {out}", err=True)
     else:
         typer.echo(table.to_csv(index=False), nl=False)
@@ -229,35 +230,24 @@ def export(
 def _open(run: Path, family: list[str] | None) -> SearchResult:
     from automl.result import SearchResult
 
-    return SearchResult.open(run, families=_own_families(family))
+    return SearchResult.open(run, families=_classes(family))
 
 
 def _show(result: SearchResult, *, as_json: bool, top: int | None = None) -> None:
+    from automl.board import records, text_table
+
     board = result.leaderboard() if top is None else result.leaderboard().head(top)
     if as_json:
-        rows = json.loads(board.to_json(orient="records"))
-        typer.echo(json.dumps({"path": str(result.path), "metric": result.run.task.metric, "leaderboard": rows}))
+        typer.echo(json.dumps({"path": str(result.path), "metric": result.run.task.metric, "leaderboard": records(board)}))
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=str(result.path), title_justify="left", box=None, pad_edge=False)
-    for name in board.columns:
-        texts = name in ("model", "family", "status", "reason")
-        table.add_column(_HEADINGS.get(name, name), justify="left" if texts else "right", no_wrap=name != "reason")
-    for row in board.astype(object).where(board.notna(), None).itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_FILE_WIDTH)
-    console.print(table)
+    console.print(str(result.path), markup=False, soft_wrap=True)
+    console.print(text_table(board))
     console.print(result.summary(), markup=False, soft_wrap=True)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _columns(given: list[str] | None) -> dict[str, str] | None:
@@ -274,8 +264,10 @@ def _families(given: list[str] | None) -> list[Any] | None:
     return [_imported(name) if ":" in name else name for name in given] if given else None
 
 
-def _own_families(given: list[str] | None) -> tuple[type[Architecture], ...]:
-    return tuple(_imported(name) for name in given or () if ":" in name)
+def _classes(given: list[str] | None) -> tuple[type[Architecture], ...]:
+    from automl.options import families_for
+
+    return families_for(_families(given))
 
 
 def _imported(name: str) -> Any:

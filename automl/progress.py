@@ -70,7 +70,7 @@ class Tally:
         entry = Ended(
             name=proposal
             if isinstance(proposal, str)
-            else f"#{proposal.number} {type(proposal.configuration.architecture).__name__}",
+            else f"{type(proposal.configuration.architecture).__name__} #{proposal.number}",
             loss=None if result is None else result.loss,
             score=sum(scores) / len(scores) if scores and status in SCORED else None,
             epochs=max(outcome.epochs for outcome in outcomes),

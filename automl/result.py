@@ -59,7 +59,7 @@ class SearchResult:
         for entry in scored:
             if not entry.is_baseline or self.include_baselines:
                 return entry
-        failed = [entry for entry in self.entries if entry.loss is None]
+        failed = sorted((entry for entry in self.entries if entry.loss is None), key=lambda entry: entry.is_baseline)
         reasons = f"; {failed[0].name} ended as {failed[0].status!r}: {failed[0].reason}" if failed else ""
         raise NoModelError(f"no network was trained to a score{reasons}; give the search more time or more trials")
 

@@ -36,8 +36,8 @@ class Run:
     @classmethod
     def create(cls, path: Path, task: Task, settings: dict[str, Any], families: Families = ()) -> Run:
         """Begin a new run in an empty folder."""
+        task.save(path / "task")  # before the record: where that is, the run is whole, whenever this is killed
         store = Store.create(path, settings, families)
-        task.save(path / "task")
         return cls(path, store, Task.load(path / "task"), Checkpoints(path / "checkpoints"))
 
     @classmethod
@@ -65,20 +65,24 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     foreign = [name for name in names if not name.startswith(_OWN)]
     if foreign:
         raise RunError(f"out must be an empty folder, but {path} holds {', '.join(foreign[:3])}; choose another path")
-    if "run.db" in names and not overwrite:
+    if "run.db" not in names or not (path / "run.db").stat().st_size:  # an empty record is what a killed beginning leaves
+        return
+    if not overwrite:
         raise RunError(
             f"out must be an empty folder, but {path} holds another search; go on with it (automl resume, resume=...), "
             "choose another out, or pass overwrite"
         )
-    if "run.db" in names:
-        Store.open(path).close()  # refuses while another process writes there
+    Store.open(path).close()  # refuses while another process writes there
 
 
 def make_empty(path: Path) -> None:
-    """Make `path` an empty folder, after `check_free`."""
-    for entry in path.iterdir() if path.exists() else ():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    path.mkdir(parents=True, exist_ok=True)
+    """Make `path` an empty folder, after `check_free`. Raises `RunError` where it can't be written."""
+    try:
+        for entry in path.iterdir() if path.exists() else ():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"out must be a folder that can be written, but {error}; choose another path") from error

@@ -62,6 +62,7 @@ class Study:
 
     def _take_over(self, baselines: Sequence[str]) -> None:
         """Learn what an earlier process finished, and begin again what it had begun."""
+        self.run_folder.checkpoints.sweep()
         records = self.run_folder.store.records()
         earlier = [(record.proposal, record) for record in records if isinstance(record.proposal, Proposal)]
         self.strategy.adopt([proposal for proposal, _ in earlier])
@@ -129,6 +130,8 @@ class Study:
             result = judge(self.run_folder.task, self.run_folder.checkpoints, proposal, outcomes)
             self.run_folder.store.finish(outcomes, result)
             self._learn(proposal, outcomes, result)
+            if result.loss is not None:  # else an earlier rung's weights are still the best there are
+                self.run_folder.checkpoints.discard_before(proposal.number, min(outcome.epochs for outcome in outcomes))
         if ended:
             self.run_folder.release(self.strategy.closed, keep=self.tally.best_numbers())
 
