@@ -65,3 +65,29 @@ def toy_configuration():
         return Configuration(architecture=mlp, recipe=Recipe(**{"batch_size": 32, "loss": loss, **recipe}))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def sales():
+    """Return a function that makes a table to be searched: two numbers, a category and the target `sold`, yes or no."""
+
+    def make(rows=240, seed=0):
+        import pandas as pd
+
+        rng = np.random.default_rng(seed)
+        columns = {"size": rng.normal(size=rows), "age": rng.integers(18, 80, rows), "colour": rng.choice(["red", "green"], rows)}
+        frame = pd.DataFrame(columns)
+        frame["sold"] = np.where(frame["size"] + (frame["colour"] == "red") + 0.3 * rng.normal(size=rows) > 0.5, "yes", "no")
+        return frame
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory, sales):
+    """Return the result of a search of three networks and all baselines on `sales`; nobody may change its folder."""
+    import automl
+
+    out = tmp_path_factory.mktemp("searched") / "run"
+    options = {"n_trials": 3, "epochs": 3, "folds": 1, "workers": 1, "executor": "inline", "verbose": False}
+    return automl.search(sales(), target="sold", out=out, **options)
