@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from automl.strategies.base import Proposal
 from automl.trial import Outcome
 
-_RESERVE = 0.4  # seconds kept for the last outcomes, the report rows and the board
-_RESERVE_SHARE = 0.005
+_RESERVE = 0.3  # seconds kept for the last outcomes, the report rows and the board
+_RESERVE_SHARE = 0.002
+_LEAST_SHARE, _FULL_SHARE = 0.05, 0.3  # of the time limit, for one configuration on one worker
 
 
 class Limits:
@@ -31,6 +32,15 @@ class Limits:
         if self.time_limit is None:
             return None
         return self.started + self.time_limit - self.spent - _RESERVE - _RESERVE_SHARE * self.time_limit
+
+    def allowance(self, proposal: Proposal) -> float | None:
+        """Return the seconds that a proposal may take: a share of the time limit that grows with its share of a full training.
+
+        A network so slow that it needs more costs the search more than it can bring. None without a limit.
+        """
+        if self.time_limit is None:
+            return None
+        return self.time_limit * (_LEAST_SHARE + _FULL_SHARE * (proposal.stop - proposal.start) / proposal.total)
 
     def elapsed(self) -> float:
         """Return the seconds used so far, those of earlier runs included."""

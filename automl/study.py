@@ -115,7 +115,9 @@ class Study:
     def _submit(self, proposal: Proposal | str, trials: Sequence[Trial], *, is_new: bool = False) -> None:
         if is_new:
             self.run_folder.store.begin(proposal, trials)
-        timed = [replace(trial, deadline=self.limits.deadline) for trial in trials]
+        allowance = self.limits.allowance(proposal) if isinstance(proposal, Proposal) else None
+        each = None if allowance is None else allowance / len(trials)
+        timed = [replace(trial, deadline=self.limits.deadline, allowance=each) for trial in trials]
         self.running[self.executor.submit(timed)] = proposal
         self.tally.begin(proposal)
 

@@ -39,7 +39,8 @@ class Trial:
 
     number: the trial's own number, unique in a run. configuration: what to train, or the name of a baseline.
     configuration_number: trials that differ only in fold or epochs share it, and with it their checkpoints. seed: equal for all
-    rungs of a configuration on a fold. start, stop, total: epochs. deadline: in `time.time()` seconds, or None.
+    rungs of a configuration on a fold. start, stop, total: epochs. deadline: in `time.time()` seconds, or None. allowance: the
+    seconds that it may take from its own start, or None.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Trial:
     total: int
     fold: int
     deadline: float | None
+    allowance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,11 @@ def run_trials(trials: Sequence[Trial], task: Task, checkpoints: Checkpoints) ->
 
 
 def _with_share(trial: Trial, waiting: int) -> Trial:
-    """Give a trial its share of the time left, when `waiting` trials (itself included) have to be done in it."""
-    if trial.deadline is None:
-        return trial
+    """Give a trial a deadline of its own: its allowance, or its share of the time left if `waiting` trials need some of it."""
     now = time.time()
-    return replace(trial, deadline=now + (trial.deadline - now) / waiting)
+    ends = [] if trial.deadline is None else [now + (trial.deadline - now) / waiting]
+    ends += [] if trial.allowance is None else [now + trial.allowance]
+    return replace(trial, deadline=min(ends)) if ends else trial
 
 
 def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:

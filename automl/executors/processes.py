@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import signal
@@ -27,21 +28,24 @@ _LONG = 3600.0  # seconds; what the system takes for "for ever" has limits
 class _Cohort:
     """Trials under way.
 
-    deadline: the latest of theirs, None if one has none. started: `time.time()`, None while they wait for a worker.
+    deadline: the latest of theirs. allowance: the seconds that they may take together. Both are infinite if one has none.
+    started: `time.time()`, None while they wait for a worker.
     """
 
     trials: list[Trial]
     pipe: int
-    deadline: float | None
+    deadline: float
+    allowance: float
     inbox: Inbox = field(default_factory=Inbox)
     started: float | None = None
     is_late: bool = False
 
     def kill_in(self) -> float:
         """Return the seconds until it has to be killed."""
-        if self.deadline is None or self.is_late:
-            return float("inf")
-        return self.deadline + GRACE - time.time()
+        if self.is_late:
+            return math.inf
+        end = self.deadline if self.started is None else min(self.deadline, self.started + self.allowance)
+        return end + GRACE - time.time()
 
 
 class ProcessesExecutor:
@@ -80,7 +84,7 @@ class ProcessesExecutor:
         if self._is_stopped:
             raise RunError("the executor must be running to take trials, but was stopped; make another")
         self._submitted += 1
-        ticket, deadlines = self._submitted, [trial.deadline for trial in trials if trial.deadline is not None]
+        ticket = self._submitted
         ours, theirs = os.pipe()
         try:
             message = {"kind": "run", "ticket": ticket, "trials": [trial_to_dict(trial) for trial in trials]}
@@ -92,7 +96,9 @@ class ProcessesExecutor:
             os.close(theirs)
         os.set_blocking(ours, False)
         self._selector.register(ours, selectors.EVENT_READ, ticket)
-        self._cohorts[ticket] = _Cohort(list(trials), ours, max(deadlines) if len(deadlines) == len(trials) else None)
+        deadline = max((math.inf if trial.deadline is None else trial.deadline) for trial in trials)
+        allowance = sum((math.inf if trial.allowance is None else trial.allowance) for trial in trials)
+        self._cohorts[ticket] = _Cohort(list(trials), ours, deadline, allowance)
         return ticket
 
     def wait(self, seconds: float) -> list[tuple[int, list[Outcome]]]:

@@ -124,6 +124,13 @@ def test_trials_share_the_time_to_their_deadline(toy_task, toy_configuration, ch
     assert all(outcome.score is not None and 0.3 < outcome.seconds < 2 for outcome in outcomes)
 
 
+def test_an_allowance_cuts_like_a_deadline(toy_task, toy_configuration, checkpoints):
+    trial = a_trial(toy_configuration(), stop=9000, total=9000, deadline=time.time() + 100, allowance=0.5)
+    [outcome] = run_trials([trial], toy_task(rows=3000), checkpoints)
+    assert outcome.status == "cut"
+    assert outcome.seconds < 2
+
+
 def test_past_deadlines(toy_task, toy_configuration, checkpoints):
     task = toy_task()
     trials = [a_trial(made_of, deadline=time.time() - 1) for made_of in (toy_configuration(), "boosting")]

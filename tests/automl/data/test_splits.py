@@ -19,9 +19,7 @@ def classes(draw, most=2500):
     return np.unique(np.r_[codes, np.arange(width)], return_inverse=True)[1]
 
 
-divisions = st.builds(
-    Division, st.sampled_from([None, 1, 2, 5]), st.none(), st.booleans(), st.booleans(), st.integers(0, 1000)
-)
+divisions = st.builds(Division, st.sampled_from([None, 1, 2, 5]), st.none(), st.booleans(), st.booleans(), st.integers(0, 1000))
 
 
 def check_disjoint(found, report, rows):

@@ -152,6 +152,14 @@ def test_a_trial_that_hangs_is_killed_alone_after_its_deadline(executor, wild):
     assert 1.0 < sum(outcome.seconds for outcome in ended) < 3.0
 
 
+def test_a_trial_that_hangs_is_killed_after_its_allowance_counted_from_its_own_start(executor, wild):
+    begun = time.time()
+    ticket = executor.submit([wild(1, "hang", deadline=begun + 100, allowance=0.2)])
+    [outcome] = collect(executor, 1)[ticket]
+    assert outcome.status == "timeout"
+    assert 1.2 < time.time() - begun < 4.0
+
+
 def test_waiting_lasts_as_long_as_it_is_told_to(executor, wild):
     executor.submit([wild(1, "hang", deadline=time.time() + 0.5)])
     begun = time.monotonic()
