@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cloudpickle
@@ -154,7 +155,7 @@ def test_a_trial_that_hangs_is_killed_alone_after_its_deadline(executor, wild):
 
 def test_a_trial_that_hangs_is_killed_after_its_allowance_counted_from_its_own_start(executor, wild):
     begun = time.time()
-    ticket = executor.submit([wild(1, "hang", deadline=begun + 100, allowance=0.2)])
+    ticket = executor.submit([replace(wild(1, "hang", deadline=begun + 100), allowance=0.2)])
     [outcome] = collect(executor, 1)[ticket]
     assert outcome.status == "timeout"
     assert 1.2 < time.time() - begun < 4.0
