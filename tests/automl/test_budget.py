@@ -50,5 +50,5 @@ def test_under_halving_schedules_are_patient(toy_task):
 
 
 def test_a_wrong_override_says_that_it_is_of_the_space(toy_task):
-    with pytest.raises(SpaceError, match="^space: "):
+    with pytest.raises(SpaceError, match=r"^space: "):
         searched_space(toy_task(), SearchOptions(n_trials=1), FAMILIES, {"recipe/lr": 1.0})
