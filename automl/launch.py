@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from automl.baselines import baseline_names
-from automl.budget import default_epochs, searched_space
+from automl.budget import searched_space
 from automl.data.options import DataOptions
 from automl.executors import Workers
 from automl.limits import Limits
@@ -20,7 +20,7 @@ from automl.run_folder import Run, make_empty
 from automl.strategies import strategy_for
 from automl.strategies.base import Plan
 from automl.study import Callback, Study
-from automl.task import Task, make_task
+from automl.task import make_task
 from search_spaces.configuration import FAMILIES, Configuration
 from search_spaces.language import Architecture, Space
 from search_spaces.storing import space_overrides_from_dict, space_overrides_to_dict
@@ -41,8 +41,8 @@ class Launch:
         """Search in the folder `path`, which `check_free` found free; `overrides` are the user's, of the space."""
         with Workers(options.executor, self.families) as workers:  # they load their libraries while the data are read
             task = make_task(data, data_options)
-            options = replace(options, epochs=options.epochs or _epochs(task, options))
-            space = searched_space(task, options, self.families, overrides)
+            space, epochs = searched_space(task, options, self.families, overrides)
+            options = replace(options, epochs=epochs)
             make_empty(path)
             settings = {**options.to_dict(), "space": space_overrides_to_dict(space)}
             return self._search(Run.create(path, task, settings, self.families), space, options, workers)
@@ -67,7 +67,7 @@ class Launch:
         self, run: Run, space: Space[Configuration], options: SearchOptions, workers: Workers, spent: float = 0.0
     ) -> SearchResult:
         limits = Limits(options.time_limit, self.started, spent)
-        plan = Plan(options.epochs or _epochs(run.task, options), options.seed, options.n_trials, options.halving)
+        plan = Plan(cast(int, options.epochs), options.seed, options.n_trials, options.halving)
         with ExitStack() as stack:
             stack.enter_context(run.store)
             run.store.add_event("started", {"called": self.started, "spent": spent})
@@ -85,10 +85,6 @@ class Launch:
             study.run(baseline_names(run.task.kind) if options.baselines else ())
             run.store.add_event("ended", {"elapsed": limits.elapsed(), "ended_by": study.ended_by})
         return SearchResult(run, options.include_baselines, study.ended_by)
-
-
-def _epochs(task: Task, options: SearchOptions) -> int:
-    return default_epochs(len(task.folds[0].fit), len(task.folds), options.time_limit)
 
 
 def _seconds_spent(run: Run) -> float:

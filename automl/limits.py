@@ -36,9 +36,10 @@ class Limits:
     def allowance(self, proposal: Proposal) -> float | None:
         """Return the seconds that a proposal may take: a share of the time limit that grows with its share of a full training.
 
-        A network so slow that it needs more costs the search more than it can bring. None without a limit.
+        A network so slow that it needs more costs the search more than it can bring. None without a limit, and for the default
+        (number 0), by which trainings were planned: it isn't cut short by a machine that got busier since.
         """
-        if self.time_limit is None:
+        if self.time_limit is None or proposal.number == 0:
             return None
         return self.time_limit * (_LEAST_SHARE + _FULL_SHARE * (proposal.stop - proposal.start) / proposal.total)
 

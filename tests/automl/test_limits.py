@@ -63,5 +63,6 @@ def test_an_outcome_without_epochs_teaches_nothing():
 
 def test_an_allowance_grows_with_the_share_of_a_full_training():
     limits = Limits(100.0, time.time())
-    assert limits.allowance(proposal(0, 0, 1)) < limits.allowance(proposal(0, 1, 9)) < 50
-    assert Limits(None, time.time()).allowance(proposal(0)) is None
+    assert limits.allowance(proposal(1, 0, 1)) < limits.allowance(proposal(1, 1, 9)) < 50
+    assert limits.allowance(proposal(0)) is None
+    assert Limits(None, time.time()).allowance(proposal(1)) is None
