@@ -69,6 +69,8 @@ class Study:
         for proposal, record in sorted(earlier, key=lambda pair: pair[1].place or 0):
             if record.result is not None:
                 self._learn(proposal, record.outcomes, record.result)
+        if not self.limits.open():
+            return  # what would begin now could only fail, and be on record as failed
         for record in records:
             if not record.outcomes:
                 self._submit(record.proposal, record.trials)

@@ -1,0 +1,355 @@
+"""The search loop, with an executor that trains nothing and a strategy that says what it is told to."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from automl.limits import Limits
+from automl.run_folder import Run
+from automl.strategies.base import Proposal
+from automl.study import Study, seed_of
+from automl.training.checkpoint import Progress, Snapshot
+from automl.trial import Outcome
+from search_spaces.configuration import Configuration
+
+
+class ScriptedExecutor:
+    """Ends cohorts in the order of submission, with the outcomes that `script` makes of a trial; `size` fit in at a time."""
+
+    def __init__(self, script=lambda trial: Outcome(trial.number, "finished", score=0.5), size=2):
+        self.script = script
+        self.size = size
+        self.waiting = {}
+        self.submitted = []
+        self.most = 0
+        self.stopped = 0
+
+    def room(self):
+        return self.size - len(self.waiting)
+
+    def submit(self, trials):
+        self.submitted.append(list(trials))
+        self.waiting[len(self.submitted)] = list(trials)
+        self.most = max(self.most, len(self.waiting))
+        return len(self.submitted)
+
+    def wait(self, seconds):
+        time.sleep(0.001)
+        if not self.waiting:
+            return []
+        ticket = min(self.waiting)
+        return [(ticket, [self.script(trial) for trial in self.waiting.pop(ticket)])]
+
+    def stop(self):
+        self.stopped += 1
+        self.waiting.clear()
+
+    @property
+    def names(self):
+        return [
+            trials[0].configuration if isinstance(trials[0].configuration, str) else trials[0].configuration_number
+            for trials in self.submitted
+        ]
+
+
+class ScriptedStrategy:
+    """Proposes what it was given, in this order, then nothing; done when all is told, unless it is `endless`."""
+
+    def __init__(self, proposals, closed=(), *, endless=False):
+        self.proposals = list(proposals)
+        self.told = []
+        self.adopted = []
+        self.expected = len(self.proposals)
+        self.closing = frozenset(closed)
+        self.endless = endless
+
+    @property
+    def done(self):
+        return not self.endless and len(self.told) >= self.expected
+
+    @property
+    def closed(self):
+        return self.closing & {result.proposal.number for result in self.told}
+
+    def ask(self, room):
+        asked, self.proposals = self.proposals[:room], self.proposals[room:]
+        return asked
+
+    def tell(self, results):
+        self.told.extend(results)
+
+    def adopt(self, proposals):
+        self.adopted.extend(proposals)
+        self.proposals = [proposal for proposal in self.proposals if proposal not in proposals]
+
+
+class Forever(ScriptedStrategy):
+    """Always has one more."""
+
+    def __init__(self):
+        super().__init__([], endless=True)
+        self.asked = 0
+
+    def ask(self, room):
+        self.asked += room
+        return [proposal(self.asked - 1 - position) for position in range(room)]
+
+
+def proposal(number, start=0, stop=3, total=9):
+    return Proposal(number, Configuration(), start, stop, total)
+
+
+def scored(score, **more):
+    return lambda trial: Outcome(trial.number, "finished", score=score, epochs=trial.stop, **more)
+
+
+@pytest.fixture
+def folder(tmp_path, toy_task):
+    """Return a function that makes the folder of a new run, or opens the one that it made."""
+
+    def make(task=None):
+        path = tmp_path / "run"
+        return Run.open(path) if path.exists() else Run.create(path, task or toy_task(), {})
+
+    return make
+
+
+@pytest.fixture
+def study(folder):
+    """Return a function that makes a study in a new run, or in the one that it made before."""
+    runs = []
+
+    def make(strategy, executor=None, limits=None, callbacks=(), task=None):
+        for run in runs:
+            run.store.close()
+        runs.append(folder(task))
+        executor = executor or ScriptedExecutor()
+        return Study(runs[-1], strategy, executor, limits or Limits(None, time.time()), seed=7, callbacks=callbacks)
+
+    yield make
+    for run in runs:
+        run.store.close()
+
+
+def test_every_proposal_is_run_recorded_and_told_once(study):
+    strategy, executor = ScriptedStrategy([proposal(number) for number in range(5)]), ScriptedExecutor(size=3)
+    searching = study(strategy, executor)
+    searching.run(())
+    assert executor.names == [0, 1, 2, 3, 4]
+    assert [result.proposal.number for result in strategy.told] == [0, 1, 2, 3, 4]
+    assert {result.loss for result in strategy.told} == {-0.5}
+    records = searching.run_folder.store.records()
+    assert [record.result for record in records] == strategy.told
+    assert [trial.number for record in records for trial in record.trials] == [0, 1, 2, 3, 4]
+    assert searching.ended_by == "all trials are done"
+    assert executor.stopped == 1
+    assert executor.most <= 3
+
+
+@pytest.mark.parametrize("status", ["diverged", "out_of_memory", "infeasible", "timeout", "killed", "error"])
+def test_a_failure_is_told_as_none_and_ended_and_keeps_its_reason(study, status):
+    strategy = ScriptedStrategy([proposal(0), proposal(1)])
+    outcomes = {0: Outcome(0, status, "the reason"), 1: Outcome(1, "finished", score=0.25, epochs=3)}
+    searching = study(strategy, ScriptedExecutor(lambda trial: outcomes[trial.number]))
+    searching.run(())
+    assert [(result.loss, result.ended) for result in strategy.told] == [(None, True), (-0.25, False)]
+    assert searching.run_folder.store.records()[0].outcomes[0] == outcomes[0]
+    assert (searching.tally.failed, searching.tally.best.name) == (1, "MLP #1")
+
+
+def test_one_failed_fold_fails_the_whole_configuration(study, toy_task):
+    task = toy_task()
+    first, second = (replace(task.folds[0], choose=part) for part in np.array_split(task.folds[0].choose, 2))
+    strategy = ScriptedStrategy([proposal(0)])
+    ends = {0: Outcome(0, "finished", score=0.5), 1: Outcome(1, "killed", "signal 9")}
+    searching = study(strategy, ScriptedExecutor(lambda trial: ends[trial.number]), task=toy_task(folds=(first, second)))
+    searching.run(())
+    assert [(trial.fold, trial.configuration_number) for trial in searching.executor.submitted[0]] == [(0, 0), (1, 0)]
+    assert len({trial.seed for trial in searching.executor.submitted[0]}) == 2
+    assert (strategy.told[0].loss, strategy.told[0].ended) == (None, True)
+
+
+def test_a_training_that_stopped_early_or_is_whole_has_ended(study):
+    proposals = [proposal(0), proposal(1), proposal(2, stop=9)]
+    statuses = {0: "stopped", 1: "finished", 2: "finished"}
+    strategy = ScriptedStrategy(proposals)
+    study(strategy, ScriptedExecutor(lambda trial: Outcome(trial.number, statuses[trial.number], score=0.5))).run(())
+    assert [result.ended for result in strategy.told] == [True, False, True]
+
+
+def test_one_network_begins_then_the_baselines_each_once(study):
+    strategy, executor = ScriptedStrategy([proposal(number) for number in range(3)]), ScriptedExecutor(size=2)
+    searching = study(strategy, executor)
+    searching.run(("majority", "linear"))
+    assert executor.names == [0, "majority", "linear", 1, 2]
+    assert [result.proposal.number for result in strategy.told] == [0, 1, 2]
+    baselines = [record for record in searching.run_folder.store.records() if isinstance(record.proposal, str)]
+    assert [(record.trials[0].configuration_number, record.result) for record in baselines] == [(-1, None), (-2, None)]
+    again = ScriptedExecutor()
+    study(ScriptedStrategy([proposal(3)]), again).run(("majority", "linear", "boosting"))
+    assert again.names == ["boosting", 3]
+
+
+def test_a_rung_has_the_seed_of_the_rung_before(study):
+    executor = ScriptedExecutor()
+    study(ScriptedStrategy([proposal(4), proposal(5), proposal(4, 3, 9)]), executor).run(())
+    seeds = [trials[0].seed for trials in executor.submitted]
+    assert seeds[0] == seeds[2] == seed_of(7, 4, 0) != seeds[1]
+    assert len({seed_of(seed, number, fold) for seed in range(5) for number in range(5) for fold in range(5)}) == 125
+
+
+def test_what_was_killed_goes_on_under_its_numbers_and_what_had_ended_is_told_in_its_order(study):
+    proposals = [proposal(number) for number in range(6)]
+    slow = iter([0, 2])  # ends come in another order than beginnings
+
+    class Killed(ScriptedExecutor):
+        def wait(self, seconds):
+            ticket = next(slow, None)
+            if ticket is None:
+                raise KeyboardInterrupt
+            return [(ticket + 1, [self.script(trial) for trial in self.waiting.pop(ticket + 1)])]
+
+    first = study(ScriptedStrategy(proposals), Killed(size=3))
+    first.run(())
+    assert first.ended_by == "interrupted"
+    assert first.executor.names == [0, 1, 2, 3, 4]
+    strategy, executor = ScriptedStrategy(proposals), ScriptedExecutor(size=3)
+    second = study(strategy, executor, Limits(600.0, time.time()))
+    second.run(())
+    assert [asked.number for asked in strategy.adopted] == [0, 1, 2, 3, 4]
+    assert [result.proposal.number for result in strategy.told] == [0, 2, 1, 3, 4, 5]
+    assert executor.names == [1, 3, 4, 5]
+    assert [trials[0].number for trials in executor.submitted] == [1, 3, 4, 5]
+    assert [trials[0].seed for trials in executor.submitted[:3]] == [
+        first.executor.submitted[number][0].seed for number in (1, 3, 4)
+    ]
+    assert all(trials[0].deadline == second.limits.deadline for trials in executor.submitted)
+    assert (second.tally.begun, len(second.tally.numbers)) == (4, 6)
+
+
+def test_where_no_time_is_left_nothing_begins_that_could_only_fail(study):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    proposals = [proposal(number) for number in range(3)]
+    study(ScriptedStrategy(proposals), ScriptedExecutor(), callbacks=[interrupted]).run(("majority",))
+    late = study(ScriptedStrategy(proposals), limits=Limits(5.0, time.time() - 9))
+    late.run(("majority", "linear"))
+    assert late.executor.submitted == []
+    assert "the time is over" in late.ended_by
+    later = study(ScriptedStrategy(proposals))
+    later.run(("majority", "linear"))
+    assert {record.proposal for record in later.run_folder.store.records() if record.outcomes} >= {"majority", "linear"}
+    assert len(later.strategy.told) == 3
+
+
+def test_what_can_not_finish_in_time_is_not_begun(study):
+    slow = scored(0.5, seconds=3.0, curve=((1, 0.5), (2, 0.5), (3, 0.5)))  # a second for an epoch
+    proposals = [proposal(0), *(proposal(number, 0, 90, 90) for number in range(1, 9)), proposal(9, 0, 5, 90)]
+    strategy, executor = ScriptedStrategy(proposals), ScriptedExecutor(slow, size=1)
+    searching = study(strategy, executor, Limits(30.0, time.time()))
+    searching.run(())
+    assert executor.names == [0]
+    assert len(searching.run_folder.store.records()) == 1
+    assert searching.ended_by == "the time is over, or too short for another trial"
+
+
+def test_what_is_short_enough_still_begins_beside_what_is_not(study):
+    slow = scored(0.5, seconds=3.0, curve=((1, 0.5), (2, 0.5), (3, 0.5)))
+    proposals = [proposal(0), proposal(1, 0, 90, 90), proposal(2), proposal(0, 3, 9), proposal(3, 0, 90, 90), proposal(4)]
+    executor = ScriptedExecutor(slow, size=1)
+    study(ScriptedStrategy(proposals), executor, Limits(30.0, time.time())).run(())
+    assert executor.names == [0, 2, 0, 4]
+
+
+def test_a_strategy_that_never_ends_is_ended_by_the_limits(study):
+    executor, began = ScriptedExecutor(), time.monotonic()
+    searching = study(Forever(), executor, Limits(1.0, time.time()))
+    searching.run(())
+    assert "the time is over" in searching.ended_by
+    assert len(executor.submitted) > 10
+    assert time.monotonic() - began < 5
+    assert (executor.waiting, executor.stopped) == ({}, 1)
+    assert all(record.outcomes for record in searching.run_folder.store.records())
+
+
+def test_a_strategy_that_has_nothing_to_say_does_not_hang_the_search(study):
+    searching = study(ScriptedStrategy([proposal(0)], endless=True))
+    searching.run(())
+    assert searching.executor.names == [0]
+
+
+def write_checkpoint(run, number, epoch):
+    weights = {"w": torch.zeros(1)}
+    run.checkpoints.write(number, 0, Snapshot(Progress(epoch=epoch), weights, weights, {}))
+
+
+def test_checkpoints_of_closed_configurations_go_but_for_the_five_best(study):
+    strategy = ScriptedStrategy([proposal(number, 0, 9) for number in range(8)], closed=range(7))
+    searching = study(strategy, ScriptedExecutor())
+    checkpoints = searching.run_folder.checkpoints
+
+    def train(trial):
+        write_checkpoint(searching.run_folder, trial.configuration_number, trial.stop)
+        return Outcome(trial.number, "finished", score=trial.number / 10, epochs=trial.stop)
+
+    searching.executor.script = train
+    searching.run(())
+    assert [number for number in range(8) if checkpoints.exists(number, 0, 9)] == [3, 4, 5, 6, 7]
+
+
+def test_an_earlier_rung_goes_when_a_later_one_is_scored(study):
+    strategy = ScriptedStrategy([proposal(0), proposal(1), proposal(0, 3, 9), proposal(1, 3, 9)])
+    searching = study(strategy, ScriptedExecutor(size=1))
+    checkpoints = searching.run_folder.checkpoints
+
+    def train(trial):
+        if trial.configuration_number == 1 and trial.start:
+            return Outcome(trial.number, "killed", "signal 9")
+        write_checkpoint(searching.run_folder, trial.configuration_number, trial.stop)
+        return Outcome(trial.number, "finished", score=0.5, epochs=trial.stop)
+
+    searching.executor.script = train
+    searching.run(())
+    kept = [(number, epoch) for number in (0, 1) for epoch in (3, 9) if checkpoints.exists(number, 0, epoch)]
+    assert kept == [(0, 9), (1, 3)]
+
+
+class Broken(Exception):
+    pass
+
+
+@pytest.mark.parametrize("where", ["submit", "wait", "ask", "tell", "callback"])
+def test_whatever_raises_nothing_is_left_running_and_the_search_can_go_on(study, where):
+    def fail(*_):
+        raise Broken
+
+    strategy, executor = ScriptedStrategy([proposal(number) for number in range(3)]), ScriptedExecutor()
+    searching = study(strategy, executor, callbacks=[fail] if where == "callback" else [])
+    if where != "callback":
+        setattr(executor if where in ("submit", "wait") else strategy, where, fail)
+    with pytest.raises(Broken):
+        searching.run(("majority",))
+    assert (executor.stopped, executor.waiting) == (1, {})
+    resumed = study(ScriptedStrategy([proposal(number) for number in range(3)]))
+    resumed.run(("majority",))
+    assert all(record.outcomes for record in resumed.run_folder.store.records())
+    assert len(resumed.run_folder.store.records()) == 4
+    assert len(resumed.strategy.told) == 3
+
+
+def test_a_callback_that_returns_true_ends_the_search(study):
+    seen = []
+
+    def enough(progress):
+        seen.append(progress)
+        return progress.ended >= 2
+
+    searching = study(ScriptedStrategy([proposal(number) for number in range(9)]), callbacks=[lambda _: None, enough])
+    searching.run(())
+    assert searching.ended_by == "a callback ended it"
+    assert seen[-1].ended == 2
+    assert searching.executor.stopped == 1
