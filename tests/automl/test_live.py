@@ -1,0 +1,102 @@
+import pytest
+
+from automl.live import View
+from automl.progress import Ended, Progress
+
+
+def ended(name="MLP #0", score=0.5, epochs=3, status="finished", reason="", *, baseline=False):
+    loss = None if score is None else -score
+    return Ended(name, loss, score, epochs, 1.25, status, reason, baseline)
+
+
+def progress(elapsed=1.0, best=None, baselines=(), latest=(), time_limit=60.0):
+    return Progress(elapsed, time_limit, 4, 3, 1, 1, 2, best, tuple(baselines), tuple(latest))
+
+
+@pytest.fixture
+def lines(capsys):
+    """Return a function that shows progress in a view that writes to no terminal, and returns the lines on standard error."""
+
+    def show(*shown):
+        with View("accuracy") as view:
+            for one in shown:
+                view(one)
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return printed.err.splitlines()
+
+    return show
+
+
+def test_plain_lines_tell_news_once(lines):
+    best, better, deeper = ended("MLP #0"), ended("MLP #3", 0.75), ended("MLP #3", 0.8, epochs=9)
+    linear = ended("linear", 0.7, 0, baseline=True)
+    shown = lines(
+        progress(1.0, best),
+        progress(1.5, best, [linear]),
+        progress(2.0, better, [linear]),
+        progress(2.5, better, [linear]),
+        progress(3.0, deeper, [linear]),
+    )
+    assert shown == [
+        "[   1.0 s] best so far MLP #0: 0.5 (3 epochs, 1.2 s)",
+        "[   1.5 s] baseline linear: 0.7 (0 epochs, 1.2 s)",
+        "[   2.0 s] best so far MLP #3: 0.75 (3 epochs, 1.2 s)",
+        "[   3.0 s] best so far MLP #3: 0.8 (9 epochs, 1.2 s)",
+    ]
+
+
+def test_plain_lines_say_now_and_then_that_the_search_lives(lines):
+    shown = lines(*(progress(0.5 * tick) for tick in range(100)))
+    assert len(shown) == 4
+    assert shown[0] == "[   0.0 s] 2 networks, 3 trials done, 1 running, 1 failed, 60 s left"
+
+
+def test_without_a_limit_no_time_is_left(lines):
+    assert lines(progress(0.0, time_limit=None)) == ["[   0.0 s] 2 networks, 3 trials done, 1 running, 1 failed"]
+
+
+def test_a_failed_baseline_says_why(lines):
+    failed = ended("boosting", None, 0, "error", "no [/b] of [red]", baseline=True)
+    assert lines(progress(1.0, None, [failed])) == ["[   1.0 s] baseline boosting: error: no [/b] of [red] (0 epochs, 1.2 s)"]
+
+
+def test_long_lines_are_not_broken(lines, capsys):
+    view = View("accuracy")
+    view.say(["word " * 100])
+    assert capsys.readouterr().err.count("\n") == 1
+    assert lines() == []
+
+
+def test_a_terminal_shows_a_live_table_that_stays(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with View("accuracy") as view:
+        view.say(["binary task"])
+        view(progress(1.0))
+        baseline = ended("linear", 0.7, 0, baseline=True)
+        latest = [baseline, ended("MLP #1", None, 1, "killed", "why"), ended("MLP #0", 0.8125)]
+        view(progress(7.0, ended("MLP #0", 0.8125), [baseline], latest))
+    shown = capsys.readouterr().err
+    assert "\x1b[" in shown
+    last = shown[shown.rindex("7 s: 2 networks") :]
+    assert "53 s left" in last
+    for words in (["linear", "0.7", "finished"], ["MLP #1", "killed"], ["MLP #0", "0.8125"], ["best: MLP #0: 0.8125"]):
+        assert any(all(word in line for word in words) for line in last.splitlines()), words
+    assert last.count("linear") == 1
+
+
+def test_an_error_within_leaves_the_terminal_as_it_was(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    view = View("accuracy")
+
+    def fail():
+        with view:
+            view(progress(1.0))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert capsys.readouterr().err.rstrip().endswith("\x1b[?25h")  # the cursor is back
