@@ -25,7 +25,7 @@ class TableInput(Searchable):
     one-hot, others are embedded in `category_width` features.
     """
 
-    scaling: str = Choice("quantile", "robust", "standard")
+    scaling: str = Choice("robust", "quantile", "standard")
     numeric: NumericEmbedding = OneOf(PiecewiseLinear, Periodic, NoEmbedding)
     one_hot: int = Choice(2, 4, 8, 16, 32, ordered=True, default=8)
     category_width: int = Int(2, 32, log=True, default=8)
@@ -39,7 +39,7 @@ class TableInput(Searchable):
         """Return overrides that close the decisions which don't matter to a table without numbers or without categories."""
         overrides: dict[str, object] = {}
         if not inputs.numeric:
-            overrides |= {"scaling": "quantile", "numeric": OneOf(NoEmbedding)}
+            overrides |= {"scaling": "robust", "numeric": OneOf(NoEmbedding)}
         if not inputs.categorical:
             overrides |= {"one_hot": 8, "category_width": 8}
         return overrides

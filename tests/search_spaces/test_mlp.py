@@ -70,7 +70,7 @@ def test_learns_a_wave(embedding, scaling):
     x, y = wave(512, 1)
     with torch.no_grad():
         error = nn.functional.mse_loss(network.eval()(x, codes)[:, 0], y) / y.var()
-    assert error < 0.2
+    assert error < 0.5
 
 
 def test_default_starts_from_base_rates():
