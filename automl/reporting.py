@@ -7,6 +7,7 @@ baseline, which nobody chose, needs no correction.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,13 +37,17 @@ class ReportScore:
 
 
 def report_scores(run: Run, entries: Sequence[Entry], best: Entry | None) -> dict[int, ReportScore]:
-    """Return the report scores of the best network and of the baselines that have predictions, by configuration number."""
+    """Return the report scores of the best network and of the baselines that have predictions, by configuration number.
+
+    Where there are no rows to report on, or the metric is undefined on them (roc_auc of a single class), there is no score.
+    """
     chosen = [entry for entry in entries if entry.loss is not None and (entry.is_baseline or entry is best)]
+    scores = {}
     if len(run.task.report):
-        return {entry.number: _held_out(run, entry) for entry in chosen}
-    if len(run.task.folds) > 1:
-        return {entry.number: _out_of_fold(run, entry, entries) for entry in chosen}
-    return {}
+        scores = {entry.number: _held_out(run, entry) for entry in chosen}
+    elif len(run.task.folds) > 1:
+        scores = {entry.number: _out_of_fold(run, entry, entries) for entry in chosen}
+    return {number: score for number, score in scores.items() if math.isfinite(score.value)}
 
 
 def _held_out(run: Run, entry: Entry) -> ReportScore:

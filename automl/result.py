@@ -127,7 +127,9 @@ class SearchResult:
         network = next(entry for entry in self.entries if not entry.is_baseline and entry.loss is not None)
         lines = [f"best network: {network.name}, validation {self.run.task.metric} {network.score:.5g}"]
         reported = self.report.get(network.number)
-        if reported is not None:
+        if reported is None:
+            lines.append(f"no honest score: there are no report rows, or {self.run.task.metric} is undefined on them")
+        else:
             interval = f"95 % interval {reported.low:.5g} to {reported.high:.5g}"
             lines.append(f"honest score: {reported.value:.5g} ({interval}; {reported.method})")
         baselines = [entry for entry in self.entries if entry.is_baseline and entry.loss is not None]
