@@ -64,6 +64,7 @@ def set_dropout_generator(network: nn.Module, generator: torch.Generator | None)
         if isinstance(module, Dropout):
             module.generator = generator
 
+
 def head(width: int, outputs: Outputs) -> nn.Linear:
     """Return a linear layer to the outputs whose bias starts at the log base rates of classes, and at 0 for values."""
     linear = nn.Linear(width, outputs.width)

@@ -107,4 +107,3 @@ class _Network(nn.Module):
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         out: Tensor = self.head(self.blocks(self.input(numeric, categorical)))
         return out
-
