@@ -78,7 +78,7 @@ class Optimizer(Searchable, ABC):
 class AdamW(Optimizer):
     """Adam with decoupled weight decay on matrices (Loshchilov & Hutter 2019)."""
 
-    lr: float = Float(1e-4, 2e-2, log=True, default=2e-3)
+    lr: float = Float(1e-4, 2e-2, log=True, default=3e-3)
     weight_decay: float = Float(1e-5, 0.3, log=True, default=1e-2)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
