@@ -133,5 +133,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
 
 
 def _default_path() -> Path:
-    """Return a new folder's name below the working directory."""
-    return Path("automl-results") / f"{datetime.now():%Y-%m-%d-%H%M%S}"  # noqa: DTZ005 - the user's own clock names it
+    """Return a new folder's name below the working directory; searches begun within one second are told apart."""
+    name = f"{datetime.now():%Y-%m-%d-%H%M%S}"  # noqa: DTZ005 - the user's own clock names it
+    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
+    return next(path for path in (Path("automl-results") / one for one in names) if not path.exists())
