@@ -134,8 +134,7 @@ class Study:
             result = judge(self.run_folder.task, self.run_folder.checkpoints, proposal, outcomes)
             self.run_folder.store.finish(outcomes, result)
             self._learn(proposal, outcomes, result)
-            if result.loss is not None:  # else an earlier rung's weights are still the best there are
-                self.run_folder.checkpoints.discard_before(proposal.number, min(outcome.epochs for outcome in outcomes))
+            self.run_folder.checkpoints.discard_before(proposal.number, proposal.start)  # the rung before may be being read
         if ended:
             self.run_folder.release(self.strategy.closed, keep=self.tally.best_numbers())
 

@@ -301,21 +301,21 @@ def test_checkpoints_of_closed_configurations_go_but_for_the_five_best(study):
     assert [number for number in range(8) if checkpoints.exists(number, 0, 9)] == [3, 4, 5, 6, 7]
 
 
-def test_an_earlier_rung_goes_when_a_later_one_is_scored(study):
-    strategy = ScriptedStrategy([proposal(0), proposal(1), proposal(0, 3, 9), proposal(1, 3, 9)])
-    searching = study(strategy, ScriptedExecutor(size=1))
+def test_weights_of_the_last_two_rungs_are_kept(study):
+    rungs = [proposal(number, start, stop) for start, stop in ((0, 1), (1, 3), (3, 9)) for number in (0, 1)]
+    searching = study(ScriptedStrategy(rungs), ScriptedExecutor(size=1))
     checkpoints = searching.run_folder.checkpoints
 
     def train(trial):
-        if trial.configuration_number == 1 and trial.start:
+        if trial.configuration_number == 1 and trial.start == 3:
             return Outcome(trial.number, "killed", "signal 9")
         write_checkpoint(searching.run_folder, trial.configuration_number, trial.stop)
         return Outcome(trial.number, "finished", score=0.5, epochs=trial.stop)
 
     searching.executor.script = train
     searching.run(())
-    kept = [(number, epoch) for number in (0, 1) for epoch in (3, 9) if checkpoints.exists(number, 0, epoch)]
-    assert kept == [(0, 9), (1, 3)]
+    kept = [(number, epoch) for number in (0, 1) for epoch in (1, 3, 9) if checkpoints.exists(number, 0, epoch)]
+    assert kept == [(0, 3), (0, 9), (1, 3)]
 
 
 class Broken(Exception):
