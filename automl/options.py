@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def families_for(given: Sequence[str | type[Architecture]] | None) -> tuple[type
     """Return the families to search: all built-in ones, or those given by name or as classes."""
     if given is None:
         return FAMILIES
-    if isinstance(given, str) or not given:
+    if isinstance(given, str) or not isinstance(given, Iterable) or not given:
         raise OptionError(f"families must be a list of names or Architecture classes, got {given!r}")
     known = {family.__name__: family for family in FAMILIES}
     found: list[type[Architecture]] = []
@@ -86,10 +86,10 @@ def families_for(given: Sequence[str | type[Architecture]] | None) -> tuple[type
 
 
 def path_option(name: str, value: object) -> Path:
-    """Return a path that the user gave. Raises `OptionError` for anything else."""
+    """Return a path that the user gave, `~` being their home. Raises `OptionError` for anything else."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise OptionError(f"{name} must be a path, got {value!r}")
-    return Path(os.fspath(value))
+    return Path(os.fspath(value)).expanduser()
 
 
 def _check_known(name: str, value: object, known: Sequence[str]) -> None:

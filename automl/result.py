@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from automl import models
 from automl.board import Entry, entries, frame
 from automl.errors import NoModelError
 from automl.metrics import metric
+from automl.options import families_for, path_option
 from automl.reporting import ReportScore, report_scores
 from automl.run_folder import Run
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from automl.predictor import Predictor
-    from search_spaces.domains import Families
+    from search_spaces.language import Architecture
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ class SearchResult:
     ended_by: str = ""
 
     @classmethod
-    def open(cls, path: str | Path, families: Families = ()) -> Self:
+    def open(cls, path: str | Path, families: Sequence[str | type[Architecture]] = ()) -> Self:
         """Read the result of a run, also while it still goes on in another process.
 
         Raises `RunError` where `path` holds no run, or one with families of the user's own that aren't given in `families`.
         """
-        run = Run.open(Path(path), families, read_only=True)
+        run = Run.open(path_option("path", path), families_for(families or None), read_only=True)
         return cls(run, bool(run.store.settings()["include_baselines"]))
 
     @property

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,7 @@ def test_families_by_name_and_class():
         (["MPL"], "family must be one of MLP, got 'MPL'; did you mean 'MLP'?"),
         ("MLP", "families must be a list of names or Architecture classes, got 'MLP'"),
         ([], "families must be a list of names or Architecture classes, got []"),
+        (MLP, "families must be a list of names or Architecture classes, got <class 'search_spaces.mlp.MLP'>"),
         ([int], "family must be a name or a subclass of Architecture, got <class 'int'>"),
     ],
 )
@@ -60,6 +62,10 @@ def test_unknown_families_are_refused(given, message):
     with pytest.raises(OptionError) as error:
         families_for(given)
     assert str(error.value) == message
+
+
+def test_a_path_may_begin_at_home():
+    assert path_option("out", "~/run") == Path.home() / "run"
 
 
 @pytest.mark.parametrize("given", [3, "", None, b""])

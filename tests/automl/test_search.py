@@ -83,6 +83,13 @@ def test_a_result_can_be_opened_again(result):
     np.testing.assert_array_equal(again.best.predict_proba(table(9)), result.best.predict_proba(table(9)))
 
 
+def test_what_is_no_list_of_families_is_refused(result):
+    with pytest.raises(OptionError, match="families must be a list"):
+        automl.SearchResult.open(result.path, families=int)
+    with pytest.raises(OptionError, match="path must be a path"):
+        automl.SearchResult.open(None)
+
+
 def test_refit_trains_on_all_rows(result):
     refitted = result.refit()
     assert refitted.members[0].inputs.rows == 240
