@@ -89,7 +89,7 @@ def test_only_what_the_chosen_optimizer_uses_is_decided():
 def test_the_default_recipe():
     assert Recipe().to_dict() == {
         "family": "Recipe",
-        "optimizer": {"family": "AdamW", "lr": 0.002, "weight_decay": 0.01},
+        "optimizer": {"family": "AdamW", "lr": 0.003, "weight_decay": 0.01},
         "schedule": {"family": "Cosine", "warmup": 0.03},
         "batch_size": 256,
         "regularisation": {"family": "NoPenalty"},
