@@ -141,11 +141,12 @@ class SearchResult:
     def _verdict(self, network: Entry, baseline: Entry) -> str:
         """Say who wins, on the rows that chose nothing where both have such a score."""
         scoring = metric(self.run.task.metric, self.run.task.kind)
-        ours, theirs, rows = network.score, baseline.score, "validation"
+        ours, theirs, where = network.score, baseline.score, "the validation rows"
         if network.number in self.report and baseline.number in self.report:
-            ours, theirs, rows = self.report[network.number].value, self.report[baseline.number].value, "report"
+            ours, theirs = self.report[network.number].value, self.report[baseline.number].value
+            where = "the report rows" if len(self.run.task.report) else "out-of-fold predictions"
         if ours is None or theirs is None:
             return f"baseline {baseline.name}: no score"
         if scoring.loss(theirs) < scoring.loss(ours):
-            return f"A BASELINE WINS: {baseline.name} scores {theirs:.5g} on the {rows} rows, the best network {ours:.5g}"
-        return f"best baseline: {baseline.name}, {theirs:.5g} on the {rows} rows against {ours:.5g}"
+            return f"A BASELINE WINS: {baseline.name} scores {theirs:.5g} on {where}, the best network {ours:.5g}"
+        return f"best baseline: {baseline.name}, {theirs:.5g} on {where} against {ours:.5g}"

@@ -103,6 +103,7 @@ def test_a_search_without_report_rows_corrects_for_choosing(tmp_path):
     assert len(result.best.members) == 6
     score = result.report[result.best_entry.number]
     assert "corrected for choosing among 3" in score.method
+    assert "on out-of-fold predictions" in result.summary()
     assert score.low <= score.value <= score.high
 
 
