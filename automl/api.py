@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,8 @@ from automl.result import SearchResult
 from automl.run_folder import check_free
 from automl.study import Callback
 from search_spaces.language import Architecture
+
+_RESUMABLE = {"resume", "time_limit", "n_trials", "workers", "executor", "families", "callbacks", "verbose"}
 
 
 def search(  # noqa: PLR0913 - the one place where a user says everything; packed into two dataclasses at once
@@ -90,10 +93,10 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         DataError: the data can't be used. OptionError, SpaceError: an option can't. RunError: the folder can't.
 
     """
+    given = locals()
     launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose)
     if resume is not None:
-        if data is not None or target is not None or out is not None:
-            raise OptionError("resume goes on with the data and the folder of the earlier search; give it no data, target or out")
+        _check_resumable(given)
         return launch.resumed(
             path_option("resume", resume), time_limit=time_limit, n_trials=n_trials, workers=workers, executor=executor
         )
@@ -130,6 +133,19 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     path = _default_path() if out is None else path_option("out", out)
     check_free(path, overwrite=overwrite)
     return launch.new(path, data, data_options, options, space or {})
+
+
+def _check_resumable(given: Mapping[str, Any]) -> None:
+    """Raise `OptionError` where options were given that a resumed search doesn't take, because its own stand."""
+    usual = {name: parameter.default for name, parameter in inspect.signature(search).parameters.items()}
+    plain = (bool, int, float, str)
+    for name in given.keys() - _RESUMABLE:
+        value = given[name]
+        if value is not usual[name] and not (isinstance(value, plain) and value == usual[name]):
+            raise OptionError(
+                f"resume goes on with the data, the folder and the options of the earlier search: give {name} to a new search; "
+                f"with resume only {', '.join(sorted(_RESUMABLE - {'resume'}))} can be given"
+            )
 
 
 def _default_path() -> Path:

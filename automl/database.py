@@ -183,6 +183,11 @@ def _signature() -> str:
     return json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
 
 
+def check_unused(path: Path) -> None:
+    """Raise `RunError`, naming the process, where another one has the right to write the file at `path`, whatever it holds."""
+    _locked(path).close()
+
+
 def _locked(path: Path) -> sqlite3.Connection:
     """Return the right to write. Raises `RunError`, naming the process, where another one holds it."""
     lock = sqlite3.connect(path.with_name(path.name + ".lock"), timeout=0, isolation_level=None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from automl.database import check_unused
 from automl.errors import RunError
 from automl.store import Store
 from automl.task import Task
@@ -72,7 +73,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
             f"out must be an empty folder, but {path} holds another search; go on with it (automl resume, resume=...), "
             "choose another out, or pass overwrite"
         )
-    Store.open(path).close()  # refuses while another process writes there
+    check_unused(path / "run.db")
 
 
 def make_empty(path: Path) -> None:

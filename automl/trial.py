@@ -112,6 +112,8 @@ def _with_share(trial: Trial, waiting: int) -> Trial:
 
 def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:
     began = time.perf_counter()
+    if trial.deadline is not None and time.time() >= trial.deadline:
+        return Outcome(trial.number, "timeout", "its deadline came before it began")
     try:
         if isinstance(trial.configuration, str):
             outcome = _fit(trial, trial.configuration, task, checkpoints)
@@ -153,8 +155,6 @@ def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: 
 
 def _fit(trial: Trial, name: str, task: Task, checkpoints: Checkpoints) -> Outcome:
     number, fold = trial.configuration_number, task.folds[trial.fold]
-    if trial.deadline is not None and time.time() >= trial.deadline:
-        return Outcome(trial.number, "timeout", "the deadline came before the fit")
     fitted = fit_baseline(name, task, fold, trial.seed, trial.deadline)
     weight = None if task.score_weight is None else task.score_weight[fold.choose]
     score = metric(task.metric, task.kind).score(task.target[fold.choose], fitted.predictions, weight)

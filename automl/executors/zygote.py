@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _LOOK_UP = 1000  # milliseconds between two looks whether the driver lives, should another process hold its end of the socket
 _PR_SET_PDEATHSIG = 1  # from <sys/prctl.h>
+_FITTED_BY_SKLEARN = ("linear", "boosting")  # baselines
 _OOM_SCORE = "500"  # of 1000: where memory runs out, the system should end a trial, not the search
 
 
@@ -168,6 +169,9 @@ class Forker:
         """Fork as many children as there are free workers."""
         while self.waiting and len(self.running) < self.workers:
             cohort = self.waiting.popleft()
+            if any(trial["configuration"] in _FITTED_BY_SKLEARN for trial in cohort.trials):
+                import_module("sklearn.ensemble")  # once here, not once in each child that fits such a baseline
+                import_module("sklearn.linear_model")
             try:
                 child = os.fork()
             except OSError:  # no memory for one more process, or too many

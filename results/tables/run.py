@@ -40,7 +40,7 @@ def boosting(train: pd.DataFrame, test: pd.DataFrame, target: str, metric: str) 
         features = frame.drop(columns=target)
         for name in features.columns[[dtype == "str" for dtype in features.dtypes.astype(str)]]:
             values = train[name].value_counts().index[:254]
-            features[name] = pd.Categorical(features[name], categories=values)
+            features[name] = pd.Categorical(features[name].where(features[name].isin(values)), categories=values)
         frames.append(features)
     if metric == "rmse":
         regressor = HistGradientBoostingRegressor(random_state=0, categorical_features="from_dtype").fit(frames[0], train[target])
