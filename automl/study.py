@@ -127,7 +127,7 @@ class Study:
         """Record what ended, tell the strategy, and let go of the checkpoints that nobody will continue."""
         for ticket, outcomes in ended:
             proposal = self.running.pop(ticket)
-            if not any(outcome.seconds for outcome in outcomes):
+            if all(outcome.status == "timeout" and not outcome.seconds for outcome in outcomes):
                 continue  # the end of the time came before it began: on record as begun, it waits for a resumed search
             if isinstance(proposal, str):
                 self.run_folder.store.finish(outcomes, None)

@@ -89,9 +89,7 @@ def inputs_from_dict(data: Mapping[str, Any]) -> Inputs:
     """Return the inputs that `spec_to_dict` wrote. Raises `ValueError` for anything else."""
     if data.get("spec") != "Table":
         raise ValueError(f"inputs must be a Table, got {data.get('spec')!r}")
-    numeric = tuple(
-        NumericColumn(c["name"], c["mean"], c["std"], tuple(c["quantiles"]), c["missing"]) for c in data["numeric"]
-    )
+    numeric = tuple(NumericColumn(c["name"], c["mean"], c["std"], tuple(c["quantiles"]), c["missing"]) for c in data["numeric"])
     categorical = tuple(CategoricalColumn(c["name"], tuple(c["counts"])) for c in data["categorical"])
     return Table(numeric, categorical, data["rows"])
 
