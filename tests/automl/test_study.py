@@ -149,10 +149,20 @@ def test_every_proposal_is_run_recorded_and_told_once(study):
     assert executor.most <= 3
 
 
+def test_what_the_end_of_the_time_kept_from_beginning_waits_on_record(study):
+    strategy = ScriptedStrategy([proposal(0), proposal(1)])
+    outcomes = {0: Outcome(0, "finished", score=0.5, seconds=1.0), 1: Outcome(1, "timeout", "its deadline came before it began")}
+    searching = study(strategy, ScriptedExecutor(lambda trial: outcomes[trial.number]))
+    searching.run(())
+    assert [result.proposal.number for result in strategy.told] == [0]
+    assert searching.run_folder.store.records()[1].outcomes == ()
+    assert searching.tally.failed == 0
+
+
 @pytest.mark.parametrize("status", ["diverged", "out_of_memory", "infeasible", "timeout", "killed", "error"])
 def test_a_failure_is_told_as_none_and_ended_and_keeps_its_reason(study, status):
     strategy = ScriptedStrategy([proposal(0), proposal(1)])
-    outcomes = {0: Outcome(0, status, "the reason"), 1: Outcome(1, "finished", score=0.25, epochs=3)}
+    outcomes = {0: Outcome(0, status, "the reason", seconds=1.0), 1: Outcome(1, "finished", score=0.25, epochs=3)}
     searching = study(strategy, ScriptedExecutor(lambda trial: outcomes[trial.number]))
     searching.run(())
     assert [(result.loss, result.ended) for result in strategy.told] == [(None, True), (-0.25, False)]
