@@ -15,7 +15,6 @@ from automl.executors import default_executor
 from automl.launch import Launch
 from automl.options import SearchOptions, families_for, path_option
 from automl.result import SearchResult
-from automl.run_folder import check_free
 from automl.study import Callback
 from search_spaces.language import Architecture
 
@@ -131,8 +130,11 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         seed=seed,
     )
     path = _default_path() if out is None else path_option("out", out)
-    check_free(path, overwrite=overwrite)
-    return launch.new(path, data, data_options, options, space or {})
+    if not isinstance(space or {}, Mapping):
+        raise OptionError(f"space must be a dict of path: domain or value, got {type(space).__name__}")
+    if not isinstance(columns or {}, Mapping):
+        raise OptionError(f"columns must be a dict of name: kind, got {type(columns).__name__}")
+    return launch.new(path, data, data_options, options, space or {}, overwrite=overwrite)
 
 
 def _check_resumable(given: Mapping[str, Any]) -> None:

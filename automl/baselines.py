@@ -66,6 +66,7 @@ class Fitted:
     predict_ms: float
     cut: bool = False
     reason: str = ""
+    iterations: int = 0
 
 
 def baseline_names(kind: TaskKind) -> tuple[str, ...]:
@@ -87,7 +88,7 @@ def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float |
         boosting = fit_boosting(task, fold, seed, deadline)
         predictions, report, milliseconds = _predicted(boosting.predict, task, fold)
         reason = f"{boosting.iterations} of {ITERATIONS[1]} iterations in the time left" if boosting.cut else ""
-        return Fitted(predictions, report, None, 0, milliseconds, boosting.cut, reason)
+        return Fitted(predictions, report, None, 0, milliseconds, boosting.cut, reason, boosting.iterations)
     network = cast(LinearNetwork, build_network(Linear(), fold.inputs, fold.outputs, seed))
     cut, reason = False, ""
     if name == "linear":

@@ -47,10 +47,11 @@ class Boosting:
             return probabilities
 
 
-def fit_boosting(task: Task, fold: Fold, seed: int, deadline: float | None = None) -> Boosting:
+def fit_boosting(task: Task, fold: Fold, seed: int, deadline: float | None = None, *, most: int = ITERATIONS[1]) -> Boosting:
     """Fit histogram gradient boosting with its default settings on the fit rows; deterministic unless a deadline cuts it.
 
-    Missing numbers and codes are missing to it. Raises `BaselineFault` where scikit-learn can't fit these rows.
+    most: iterations; those of a model that a deadline cut give the same model again. Missing numbers and codes are missing to it.
+    Raises `BaselineFault` where scikit-learn can't fit these rows.
     """
     rows, codes = fold.fit, _codes(fold.inputs)
     table, target, weight = _table(task.numeric[rows], task.categorical[rows], codes), task.target[rows], loss_weight(task, rows)
@@ -68,7 +69,7 @@ def fit_boosting(task: Task, fold: Fold, seed: int, deadline: float | None = Non
             estimator.fit(table, target, sample_weight=weight)
             return int(estimator.n_iter_) < iterations
 
-        iterations, stopped = fit_in_time(fit, *ITERATIONS, deadline)
+        iterations, stopped = fit_in_time(fit, min(ITERATIONS[0], most), most, deadline)
     return Boosting(estimator, codes, fold.outputs, iterations, not stopped and iterations < ITERATIONS[1])
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from automl.options import SearchOptions
 from automl.task import Task
 from automl.training.networks import NetworkFault
 from automl.training.pace import epoch_seconds
-from search_spaces.configuration import Configuration, space_for
+from search_spaces.configuration import FAMILIES, Configuration, space_for
 from search_spaces.domains import Infeasible, Options, SpaceError
 from search_spaces.language import Architecture, Choice, Space
 
@@ -43,6 +43,15 @@ def pace_of(task: Task, default: Configuration) -> Pace:
     except (Infeasible, NetworkFault, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError):
         seconds = steps * _USUAL_STEP  # the trial will say what is wrong with it
     return Pace(rows, steps, len(task.folds) * seconds)
+
+
+def _rehearsable(space: Space[Configuration]) -> Configuration:
+    """Return the space's default, or ours where that is of a user's own family: its code runs in workers only."""
+    try:
+        default = space.default()
+    except Infeasible:
+        return Configuration()
+    return default if type(default.architecture) in FAMILIES else replace(default, architecture=Configuration().architecture)
 
 
 def full_training(pace: Pace, time_limit: float | None) -> int:
@@ -82,7 +91,7 @@ def searched_space(
         raise SpaceError(f"space: {error}") from error
     if options.time_limit is None:
         return space, options.epochs or full_training(Pace(len(fold.fit), 1, 0.0), None)
-    default = space.default()
+    default = _rehearsable(space)
     pace = pace_of(task, default)
     epochs = options.epochs or full_training(pace, options.time_limit)
     if "recipe/batch_size" not in given:

@@ -277,7 +277,7 @@ def _imported(name: str) -> Any:
         sys.path.insert(0, "")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # the user's module may raise anything
         raise OptionError(f"--family must be a name or module:Class that can be imported, got {name!r} ({error})") from error
 
 

@@ -16,7 +16,7 @@ from automl.limits import Limits
 from automl.live import View
 from automl.options import SearchOptions
 from automl.result import SearchResult
-from automl.run_folder import Run, make_empty
+from automl.run_folder import Run, check_free, make_empty
 from automl.strategies import strategy_for
 from automl.strategies.base import Plan
 from automl.study import Callback, Study
@@ -36,14 +36,22 @@ class Launch:
     verbose: bool
 
     def new(
-        self, path: Path, data: Any, data_options: DataOptions, options: SearchOptions, overrides: Mapping[str, object]
+        self,
+        path: Path,
+        data: Any,
+        data_options: DataOptions,
+        options: SearchOptions,
+        overrides: Mapping[str, object],
+        *,
+        overwrite: bool,
     ) -> SearchResult:
-        """Search in the folder `path`, which `check_free` found free; `overrides` are the user's, of the space."""
+        """Search in the folder `path`, in the place of a search that is there if `overwrite`; `overrides` are of the space."""
+        check_free(path, overwrite=overwrite)  # before minutes are spent on the data
         with Workers(options.executor, self.families) as workers:  # they load their libraries while the data are read
             task = make_task(data, data_options)
             space, epochs = searched_space(task, options, self.families, overrides)
             options = replace(options, epochs=epochs)
-            make_empty(path)
+            make_empty(path, overwrite=overwrite)
             settings = {**options.to_dict(), "space": space_overrides_to_dict(space)}
             return self._search(Run.create(path, task, settings, self.families), space, options, workers)
 
@@ -54,14 +62,15 @@ class Launch:
 
         Without a new time limit, what earlier runs used counts against theirs.
         """
-        run = Run.open(path, self.families)
-        settings = run.store.settings()
         changes = {"time_limit": time_limit, "n_trials": n_trials, "workers": workers, "executor": executor}
-        options = SearchOptions.from_dict({**settings, **{k: v for k, v in changes.items() if v is not None}})
-        space = Space(Configuration, space_overrides_from_dict(settings["space"], Configuration, (*FAMILIES, *self.families)))
-        with Workers(options.executor, self.families) as called:
-            spent = 0.0 if time_limit is not None else _seconds_spent(run)
-            return self._search(run, space, options, called, spent)
+        given = {name: value for name, value in changes.items() if value is not None}
+        run = Run.open(path, self.families)
+        with run.store:
+            settings = run.store.settings()
+            options = SearchOptions.from_dict({**settings, **_latest_options(run), **given})
+            space = Space(Configuration, space_overrides_from_dict(settings["space"], Configuration, (*FAMILIES, *self.families)))
+            with Workers(options.executor, self.families) as called:
+                return self._search(run, space, options, called, 0.0 if time_limit is not None else _seconds_spent(run))
 
     def _search(
         self, run: Run, space: Space[Configuration], options: SearchOptions, workers: Workers, spent: float = 0.0
@@ -70,7 +79,7 @@ class Launch:
         plan = Plan(cast(int, options.epochs), options.seed, options.n_trials, options.halving)
         with ExitStack() as stack:
             stack.enter_context(run.store)
-            run.store.add_event("started", {"called": self.started, "spent": spent})
+            run.store.add_event("started", {"called": self.started, "spent": spent, "options": options.to_dict()})
             view = stack.enter_context(View(run.task.metric)) if self.verbose else None
             if view is not None:
                 view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
@@ -87,14 +96,17 @@ class Launch:
         return SearchResult(run, options.include_baselines, study.ended_by)
 
 
+def _latest_options(run: Run) -> dict[str, Any]:
+    """Return the options that the run had last: those of a resumed search go before those that it began with."""
+    started = [event for event in run.store.events() if event.kind == "started"]
+    return dict(started[-1].data["options"]) if started else {}
+
+
 def _seconds_spent(run: Run) -> float:
-    """Return the seconds that earlier runs of a search used: from each start to the last thing known of it."""
-    moments = [(event.time, event.kind) for event in run.store.events()]
-    moments += [(record.ended, "outcome") for record in run.store.records() if record.ended is not None]
-    spent, started, last = 0.0, None, 0.0
-    for moment, kind in [*sorted(moments), (0.0, "started")]:
-        if kind == "started":
-            spent += 0.0 if started is None else last - started
-            started = moment
-        last = moment
-    return spent
+    """Return the seconds that count against the time limit: from the last call to the last sign of life, and those before."""
+    events = run.store.events()
+    started = [event for event in events if event.kind == "started"]
+    if not started:
+        return 0.0
+    last = [event.time for event in events] + [record.ended for record in run.store.records() if record.ended is not None]
+    return float(started[-1].data["spent"] + max(last) - started[-1].data["called"])

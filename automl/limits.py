@@ -11,6 +11,7 @@ from automl.trial import Outcome
 
 _RESERVE = 0.3  # seconds kept for the last outcomes, the report rows and the board
 _RESERVE_SHARE = 0.002
+_BASELINE_SHARE = 0.25  # of the time limit, for one baseline on one worker
 _LEAST_SHARE, _FULL_SHARE = 0.05, 0.3  # of the time limit, for one configuration on one worker
 
 
@@ -24,7 +25,7 @@ class Limits:
         self.time_limit = time_limit
         self.started = started
         self.spent = spent
-        self.stopped = False
+        self.stopped = ""
 
     @property
     def deadline(self) -> float | None:
@@ -33,13 +34,19 @@ class Limits:
             return None
         return self.started + self.time_limit - self.spent - _RESERVE - _RESERVE_SHARE * self.time_limit
 
-    def allowance(self, proposal: Proposal) -> float | None:
+    def allowance(self, proposal: Proposal | str) -> float | None:
         """Return the seconds that a proposal may take: a share of the time limit that grows with its share of a full training.
+
+        A baseline (its name) has a fixed share.
 
         A network so slow that it needs more costs the search more than it can bring. None without a limit, and for the default
         (number 0), by which trainings were planned: it isn't cut short by a machine that got busier since.
         """
-        if self.time_limit is None or proposal.number == 0:
+        if self.time_limit is None:
+            return None
+        if isinstance(proposal, str):
+            return self.time_limit * _BASELINE_SHARE
+        if proposal.number == 0:
             return None
         return self.time_limit * (_LEAST_SHARE + _FULL_SHARE * (proposal.stop - proposal.start) / proposal.total)
 
@@ -55,9 +62,9 @@ class Limits:
         """Whether a trial may still begin."""
         return not self.stopped and self.remaining() > 0
 
-    def stop(self) -> None:
-        """End the search now."""
-        self.stopped = True
+    def stop(self, reason: str) -> None:
+        """Let nothing more begin, for the reason in `stopped`."""
+        self.stopped = reason
 
 
 class Forecast:

@@ -39,7 +39,7 @@ def predict_rows(run: Run, entry: Entry, rows: NDArray[np.int64]) -> NDArray[np.
 
 
 def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
-    """Train a configuration again on all rows, for the epochs that were best when some rows chose.
+    """Train a configuration again on all rows but the user's own test rows, for the epochs that were best when some rows chose.
 
     Raises `ExportError` for a baseline that isn't a network.
     """
@@ -47,7 +47,8 @@ def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
     configuration, seed = _configuration(run, entry)
     if configuration is None or entry.is_baseline:
         raise ExportError(f"refit trains networks, but the best model is the baseline {entry.name!r}; fit it with scikit-learn")
-    rows = np.unique(np.concatenate([task.report, *(part for fold in task.folds for part in (fold.fit, fold.choose))]))
+    held_back = [] if task.reports_own else [task.report]
+    rows = np.unique(np.concatenate([*held_back, *(part for fold in task.folds for part in (fold.fit, fold.choose))]))
     inputs = describe_table(Encoded(task.numeric, task.categorical), rows, task.columns)
     everything = Fold(rows, np.zeros(0, np.int64), inputs, describe_target(task.target, rows, task.classes))
     epochs = max(1, round(statistics.median(entry.best_epochs)))
@@ -76,7 +77,7 @@ def _members(run: Run, entry: Entry) -> tuple[Member, ...]:
     members = []
     for number, (fold, epochs) in enumerate(zip(task.folds, entry.fold_epochs, strict=True)):
         if configuration is None:
-            boosting = fit_boosting(task, fold, entry.fold_seeds[number])
+            boosting = fit_boosting(task, fold, entry.fold_seeds[number], most=entry.best_epochs[number])
             members.append(Member(Trees(), fold.inputs, fold.outputs, TreesNetwork(boosting)))
         else:
             network = load_network(run.checkpoints, entry.number, number, epochs, configuration, task)

@@ -40,6 +40,8 @@ class SearchOptions:
         _check_whole("epochs", self.epochs, 1)
         _check_whole("workers", self.workers, 0)
         _check_whole("seed", self.seed, 0)
+        if self.seed is None:
+            raise OptionError("seed must be a whole number, at least 0, got None")
         _check_known("strategy", self.strategy, STRATEGIES)
         _check_known("executor", self.executor, EXECUTORS)
         if self.time_limit is None and self.n_trials is None:

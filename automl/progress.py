@@ -92,7 +92,7 @@ class Tally:
 
     def best_numbers(self) -> frozenset[int]:
         """Return the numbers of the few best configurations so far."""
-        return frozenset(sorted(self.losses, key=lambda number: self.losses[number])[:_KEPT])
+        return frozenset(sorted(self.losses, key=lambda number: (self.losses[number], number))[:_KEPT])
 
     def progress(self, limits: Limits, running: int) -> Progress:
         """Return the search as it stands."""

@@ -79,4 +79,6 @@ def _out_of_fold(run: Run, entry: Entry, entries: Sequence[Entry]) -> ReportScor
     everything = np.stack([out_of_fold(run.task, run.checkpoints, other.number)[1] for other in rivals])
     scoring, target, weight = _scoring(run, rows)
     value, low, high = corrected_score(scoring, target, everything, weight, resamples=_RESAMPLES, seed=_SEED)
-    return ReportScore(value, low, high, f"out-of-fold predictions, corrected for choosing among {len(rivals)} (BBC-CV)")
+    return ReportScore(
+        value, low, high, f"out-of-fold predictions, corrected for choosing among {len(rivals)} (BBC-CV), not for early stopping"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,7 +99,10 @@ class SearchResult:
         return self.best.evaluate(test)
 
     def refit(self) -> Predictor:
-        """Train the best network again on all rows, for as many epochs as its best one; it has no score of its own."""
+        """Train the best network again on all rows but those given as `test=`, for the epochs that were best.
+
+        What comes out has no score of its own. Raises `ExportError` where the best model is a baseline.
+        """
         return models.refitted(self.run, self.best_entry, self._scores())
 
     def summary(self) -> str:
@@ -135,8 +139,14 @@ class SearchResult:
             lines.append(f"honest score: {reported.value:.5g} ({interval}; {reported.method})")
         baselines = [entry for entry in self.entries if entry.is_baseline and entry.loss is not None]
         if baselines:
-            lines.append(self._verdict(network, baselines[0]))
+            lines.append(self._verdict(network, min(baselines, key=self._standing)))
         return lines
+
+    def _standing(self, entry: Entry) -> float:
+        """Return the loss by which baselines are compared with the network: on rows that chose nothing, where there are any."""
+        if entry.number in self.report:
+            return metric(self.run.task.metric, self.run.task.kind).loss(self.report[entry.number].value)
+        return math.inf if entry.loss is None else entry.loss
 
     def _verdict(self, network: Entry, baseline: Entry) -> str:
         """Say who wins, on the rows that chose nothing where both have such a score."""

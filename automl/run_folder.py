@@ -8,8 +8,10 @@ logs/          what the workers printed
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from automl.task import Task
 from automl.training.checkpoint import Checkpoints
 from search_spaces.domains import Families
 
-_OWN = ("run.db", "task", "checkpoints", "logs")
+_OWN = re.compile(r"run\.db(\.lock)?(-wal|-shm|-journal)?|checkpoints|logs")
+_OWN_TASK = frozenset({"task", "task.partial", "task.old"})
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,11 @@ class Run:
     @classmethod
     def open(cls, path: Path, families: Families = (), *, read_only: bool = False) -> Run:
         """Open the folder of an earlier run. Raises `RunError` where there is none, or another process writes to it."""
-        store = Store.open(path, families, read_only=read_only)
-        return cls(path, store, Task.load(path / "task"), Checkpoints(path / "checkpoints"))
+        with ExitStack() as stack:
+            store = stack.enter_context(Store.open(path, families, read_only=read_only))
+            run = cls(path, store, Task.load(path / "task"), Checkpoints(path / "checkpoints"))
+            stack.pop_all()
+        return run
 
     def release(self, closed: Iterable[int], keep: frozenset[int]) -> None:
         """Delete the weights of closed configurations, but for those to keep."""
@@ -63,21 +69,33 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         raise RunError(f"out must be a folder, but {path} is a file; choose another path")
     names = sorted(entry.name for entry in path.iterdir()) if path.exists() else []
-    foreign = [name for name in names if not name.startswith(_OWN)]
+    record = path / "run.db"
+    # Without a record only what a killed beginning leaves is ours: a task, and nothing that others call by the same names.
+    foreign = [name for name in names if not (_is_task(path / name) or (record.exists() and _OWN.fullmatch(name)))]
     if foreign:
         raise RunError(f"out must be an empty folder, but {path} holds {', '.join(foreign[:3])}; choose another path")
-    if "run.db" not in names or not (path / "run.db").stat().st_size:  # an empty record is what a killed beginning leaves
+    if not record.exists() or not record.stat().st_size:  # an empty record is what a killed beginning leaves
         return
     if not overwrite:
         raise RunError(
             f"out must be an empty folder, but {path} holds another search; go on with it (automl resume, resume=...), "
             "choose another out, or pass overwrite"
         )
-    check_unused(path / "run.db")
+    check_unused(record)
 
 
-def make_empty(path: Path) -> None:
-    """Make `path` an empty folder, after `check_free`. Raises `RunError` where it can't be written."""
+def _is_task(folder: Path) -> bool:
+    """Whether a folder is called like ours and holds arrays and nothing else."""
+    return (
+        folder.name in _OWN_TASK
+        and folder.is_dir()
+        and all(entry.name == "task.json" or entry.suffix == ".npy" for entry in folder.iterdir())
+    )
+
+
+def make_empty(path: Path, *, overwrite: bool) -> None:
+    """Make `path` an empty folder. Raises `RunError` as `check_free` does, and where it can't be written."""
+    check_free(path, overwrite=overwrite)
     try:
         for entry in path.iterdir() if path.exists() else ():
             if entry.is_dir():

@@ -11,9 +11,11 @@ from automl.limits import Forecast, Limits
 from automl.progress import Progress, Tally
 from automl.run_folder import Run
 from automl.scoring import judge
+from automl.store import Record
 from automl.strategies.base import Proposal, Result, Strategy
 from automl.trial import Outcome, Trial
 from search_spaces.configuration import Configuration
+from search_spaces.domains import Infeasible
 
 _TICK = 0.5  # seconds between two looks at the callbacks
 _PATIENCE = 5  # proposals in a row that don't fit into the time left before the search ends
@@ -54,7 +56,8 @@ class Study:
                 if self._interrupted():
                     self.ended_by = "a callback ended it"
                     return
-            self.ended_by = "all trials are done" if self.strategy.done else "the time is over, or too short for another trial"
+            over = "all trials are done" if self.strategy.done else "the time is over, or too short for another trial"
+            self.ended_by = self.limits.stopped or over
         except KeyboardInterrupt:
             self.ended_by = "interrupted"
         finally:
@@ -66,14 +69,18 @@ class Study:
         records = self.run_folder.store.records()
         earlier = [(record.proposal, record) for record in records if isinstance(record.proposal, Proposal)]
         self.strategy.adopt([proposal for proposal, _ in earlier])
-        for proposal, record in sorted(earlier, key=lambda pair: pair[1].place or 0):
-            if record.result is not None:
+        last = {(proposal.number, proposal.stop): (proposal, record) for proposal, record in earlier}
+        for proposal, record in sorted(last.values(), key=lambda pair: pair[1].place or 0):
+            if record.result is not None and not (self.limits.open() and was_cut_by_the_end(record)):
                 self._learn(proposal, record.outcomes, record.result)
         if not self.limits.open():
             return  # what would begin now could only fail, and be on record as failed
         for record in records:
             if not record.outcomes:
                 self._submit(record.proposal, record.trials)
+        for proposal, record in last.values():
+            if was_cut_by_the_end(record):  # again, and with trials of its own: what it reached before stays on record
+                self._submit(proposal, self._trials(proposal.number, proposal.configuration, span_of(proposal)), is_new=True)
         known = {record.proposal for record in records}
         if not earlier:
             self._begin(1)  # a network goes before the baselines, which go before all other networks
@@ -85,13 +92,16 @@ class Study:
         """Ask for proposals while there is room, `most` at most, and begin those that can finish."""
         refused = 0
         while self.limits.open() and self.executor.room() > 0 and refused < _PATIENCE:
-            proposals = self.strategy.ask(self.executor.room() if most is None else most)
+            try:
+                proposals = self.strategy.ask(self.executor.room() if most is None else most)
+            except Infeasible as error:
+                self.limits.stop(f"no further network could be drawn: {error}")
+                return
             for proposal in proposals:
                 if self.forecast.seconds(proposal) > self.limits.remaining():
                     refused += 1
                     continue
-                span = (proposal.start, proposal.stop, proposal.total)
-                self._submit(proposal, self._trials(proposal.number, proposal.configuration, span), is_new=True)
+                self._submit(proposal, self._trials(proposal.number, proposal.configuration, span_of(proposal)), is_new=True)
             if not proposals or most is not None:
                 break
 
@@ -117,7 +127,7 @@ class Study:
     def _submit(self, proposal: Proposal | str, trials: Sequence[Trial], *, is_new: bool = False) -> None:
         if is_new:
             self.run_folder.store.begin(proposal, trials)
-        allowance = self.limits.allowance(proposal) if isinstance(proposal, Proposal) else None
+        allowance = self.limits.allowance(proposal)
         each = None if allowance is None else allowance / len(trials)
         timed = [replace(trial, deadline=self.limits.deadline, allowance=each) for trial in trials]
         self.running[self.executor.submit(timed)] = proposal
@@ -150,6 +160,19 @@ class Study:
         progress = self.tally.progress(self.limits, len(self.running))
         answers = [callback(progress) for callback in self.callbacks]
         return True in answers
+
+
+def span_of(proposal: Proposal) -> tuple[int, int, int]:
+    """Return the epochs (start, stop, total) of a proposal."""
+    return proposal.start, proposal.stop, proposal.total
+
+
+def was_cut_by_the_end(record: Record) -> bool:
+    """Whether the time of the whole search was over before a proposal was done, rather than its own allowance."""
+    deadline = record.trials[0].deadline
+    if record.ended is None or deadline is None or record.ended < deadline - _TICK:
+        return False
+    return any(outcome.status in {"cut", "timeout"} for outcome in record.outcomes)
 
 
 def seed_of(seed: int, number: int, fold: int) -> int:

@@ -52,7 +52,8 @@ class Task:
     metric: the name of what is maximised or minimised. losses: the names of the losses that fit this kind of task.
     numeric: float32 (rows, p), NaN for missing. categorical: int32 (rows, q). target: codes into `classes`, int64 (rows,), or
     values, float64 (rows,). loss_weight, score_weight: float32 (rows,) or None; only the first holds class weights.
-    report: rows that nothing but the final report may see; empty for small data. classes: the labels, as the user wrote them.
+    report: rows that nothing but the final report may see; empty for small data. reports_own: they are the user's own test rows,
+    which no refit may see either. classes: the labels, as the user wrote them.
     reasons: what was detected, one line each. notices: what the user should know. fingerprint: sha256 of all that training sees.
     """
 
@@ -69,6 +70,7 @@ class Task:
     columns: Columns
     classes: tuple[str | int | float | bool, ...]
     target_name: str
+    reports_own: bool = False
     notices: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     fingerprint: str = ""
@@ -150,6 +152,7 @@ def make_task(data: object, options: DataOptions) -> Task:
         columns=made.columns,
         classes=made.classes,
         target_name=made.target_name,
+        reports_own=made.reports_own,
         notices=made.notices,
         reasons=made.reasons,
     )
@@ -170,6 +173,7 @@ def _header(task: Task) -> dict[str, Any]:
         "metric": task.metric,
         "losses": list(task.losses),
         "target": task.target_name,
+        "reports_own": task.reports_own,
         "classes": list(task.classes),
         "columns": task.columns.to_dict(),
         "folds": [{"inputs": spec_to_dict(fold.inputs), "outputs": spec_to_dict(fold.outputs)} for fold in task.folds],
@@ -196,6 +200,7 @@ def _from_parts(header: dict[str, Any], arrays: dict[str, Array]) -> Task:
         kind=header["kind"],
         metric=header["metric"],
         losses=tuple(header["losses"]),
+        reports_own=header.get("reports_own", False),
         numeric=arrays["numeric"],
         categorical=arrays["categorical"],
         target=arrays["target"],

@@ -60,7 +60,8 @@ class Outcome:
     """What became of a trial.
 
     score: the metric on the fold's choose rows, in the metric's own sign, of the best epoch; None unless status is in SCORED.
-    epochs: trained in all rungs together; best_epoch: the one scored. seconds: spent in this trial, scoring included.
+    epochs: trained in all rungs together; best_epoch: the one scored (of boosting, its iterations). seconds: spent in this trial,
+    scoring included.
     predict_ms: milliseconds to predict 1000 rows. curve: (epoch, score) for each epoch trained in this trial.
     """
 
@@ -170,6 +171,7 @@ def _fit(trial: Trial, name: str, task: Task, checkpoints: Checkpoints) -> Outco
         status="cut" if fitted.cut else "finished",
         reason=fitted.reason,
         score=score,
+        best_epoch=fitted.iterations,
         parameters=fitted.parameters,
         predict_ms=fitted.predict_ms,
     )

@@ -46,6 +46,7 @@ class Assembled:
     score_weight: Array | None
     folds: Folds
     report: Rows
+    reports_own: bool
     columns: Columns
     classes: tuple[Label, ...]
     target_name: str
@@ -93,6 +94,7 @@ def assemble(data: object, options: DataOptions) -> Assembled:
         score_weight=weight,
         folds=folds,
         report=report,
+        reports_own=options.test is not None,
         columns=columns,
         classes=target.classes,
         target_name=str(loaded.target.name),

@@ -64,7 +64,7 @@ def detect_task(target: pd.Series[Any], override: str | None = None) -> tuple[Ta
     """
     known: dict[str, TaskKind] = {kind: kind for kind in TASK_KINDS}
     if override is not None and override not in known:
-        raise OptionError(f"kind must be one of {', '.join(known)}, got {override!r}{nearest(override, known)}")
+        raise OptionError(f"task must be one of {', '.join(known)}, got {override!r}{nearest(override, known)}")
     column = _usable(target)
     codes, values = _distinct(column)
     if len(values) < 2:
@@ -112,9 +112,9 @@ def _check(name: str, kind: TaskKind, column: Plain, values: list[Any]) -> None:
         odd = next(value for value in values if np.isnan(words_to_numbers([value])).all())
         raise DataError(f"target {name!r} must hold numbers for regression, got {odd!r}; is it a multiclass task?")
     if kind == "binary" and distinct != 2:
-        raise DataError(f"target {name!r} must have two values for a binary task, got {distinct}; use kind='multiclass'")
+        raise DataError(f"target {name!r} must have two values for a binary task, got {distinct}; use task='multiclass'")
     if kind == "multiclass" and distinct > max(2, rows // 2):
-        fix = "is it an identifier or text?" if unread.any() else "use kind='regression'"
+        fix = "is it an identifier or text?" if unread.any() else "use task='regression'"
         raise DataError(f"target {name!r} must have classes that repeat, got {distinct} in {rows} rows; {fix}")
 
 

@@ -95,7 +95,10 @@ class TPE:
 
     def _near_default(self, rng: random.Random) -> Configuration:
         """Return the default with `CHANGES` decisions changed, and what these open."""
-        changed = self._space.default()
+        try:
+            changed = self._space.default()
+        except Infeasible:
+            return sample(self._space, rng, self._refused)
         for _ in range(rng.randint(*CHANGES)):
             changed = mutate(self._space, changed, rng, self._refused)
         return changed

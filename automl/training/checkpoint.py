@@ -84,6 +84,13 @@ class Checkpoints:
     def write(self, configuration_number: int, fold: int, snapshot: Snapshot) -> Path:
         """Write a checkpoint, in the place of one that an earlier, killed process may have left, and return its folder."""
         folder = self.folder(configuration_number, fold, snapshot.progress.epoch)
+        try:
+            return self._write(folder, snapshot)
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{folder} must be writable, with room for a checkpoint, but: {error}") from error
+
+    @staticmethod
+    def _write(folder: Path, snapshot: Snapshot) -> Path:
         draft = folder.with_name(f"{_UNFINISHED}{os.getpid()}-{folder.name}")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -117,10 +124,13 @@ class Checkpoints:
     def write_predictions(self, configuration_number: int, fold: int, predictions: NDArray[Any], role: Role = "choose") -> None:
         """Keep predictions for choose (or report) rows: probabilities `(rows, classes)` float32, or values `(rows,)` float64."""
         place = self._fold(configuration_number, fold) / f"{role}.npy"
-        place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f"{_UNFINISHED}{os.getpid()}-{place.name}")
-        np.save(draft, predictions, allow_pickle=False)
-        draft.replace(place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            np.save(draft, predictions, allow_pickle=False)
+            draft.replace(place)
+        except OSError as error:
+            raise RunError(f"{place} must be writable, with room for predictions, but: {error}") from error
 
     def predictions(self, configuration_number: int, fold: int, role: Role = "choose") -> NDArray[Any]:
         """Return the predictions for the choose (or report) rows by the best epoch.

@@ -20,7 +20,7 @@ def test_without_a_time_limit_the_search_stays_open_until_it_is_stopped():
     limits = Limits(None, time.time())
     assert limits.deadline is None
     assert limits.open()
-    limits.stop()
+    limits.stop("enough")
     assert not limits.open()
 
 

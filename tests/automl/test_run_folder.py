@@ -24,6 +24,20 @@ def test_a_folder_of_others_is_never_taken(tmp_path):
             check_free(tmp_path, overwrite=overwrite)
 
 
+@pytest.mark.parametrize("name", ["task.csv", "tasks", "logs", "checkpoints", "task", "run.database"])
+def test_what_is_only_called_like_ours_is_never_deleted(tmp_path, name):
+    folder = tmp_path / name
+    if folder.suffix:
+        folder.write_text("a,b\n1,2\n")
+    else:
+        folder.mkdir()
+        (folder / "mine.txt").write_text("")
+    for overwrite in (False, True):
+        with pytest.raises(RunError, match=r"out must be an empty folder, but .* holds"):
+            make_empty(tmp_path, overwrite=overwrite)
+    assert folder.exists()
+
+
 def test_another_search_is_replaced_only_on_demand(tmp_path):
     store = Store.create(tmp_path, {})
     (tmp_path / "task").mkdir()
@@ -33,5 +47,5 @@ def test_another_search_is_replaced_only_on_demand(tmp_path):
         check_free(tmp_path, overwrite=True)
     store.close()
     check_free(tmp_path, overwrite=True)
-    make_empty(tmp_path)
+    make_empty(tmp_path, overwrite=True)
     assert list(tmp_path.iterdir()) == []

@@ -225,3 +225,31 @@ def test_another_search_is_not_overwritten(result):
 def test_resuming_nothing_is_a_clear_error(tmp_path):
     with pytest.raises(RunError, match="must hold a search"):
         automl.search(resume=tmp_path / "nowhere")
+
+
+def test_refit_never_sees_the_users_own_test_rows(tmp_path):
+    kwargs = {**QUICK, "epochs": 1, "executor": "inline", "out": tmp_path / "run", "baselines": False}
+    result = automl.search(table(), target="sold", test=table(60, seed=1), n_trials=1, **kwargs)
+    assert len(result.run.task.report) == 60
+    assert result.refit().members[0].inputs.rows == 240
+
+
+def test_what_resume_was_told_stands_when_it_is_resumed_again(tmp_path):
+    def stop(progress):
+        return progress.ended >= 3
+
+    first = automl.search(table(), target="sold", n_trials=2, executor="inline", out=tmp_path / "run", baselines=False, **QUICK)
+    automl.search(resume=first.path, n_trials=5, verbose=False, callbacks=[stop])
+    last = automl.search(resume=first.path, verbose=False)
+    assert len(last.leaderboard()) == 5
+
+
+def test_what_the_end_of_the_time_cut_is_finished_when_more_time_is_given(tmp_path):
+    kwargs = {"out": tmp_path / "run", "verbose": False, "epochs": 3000, "folds": 1, "executor": "inline", "halving": False}
+    first = automl.search(table(2000), target="sold", time_limit=3, baselines=False, **kwargs)
+    [cut] = first.entries
+    assert cut.status == "cut"
+    more = automl.search(resume=first.path, time_limit=4, verbose=False)
+    [again] = [entry for entry in more.entries if entry.number == 0]
+    assert len([record for record in more.run.store.records() if record.trials[0].configuration_number == 0]) == 2
+    assert again.score is not None

@@ -14,6 +14,7 @@ from automl.study import Study, seed_of
 from automl.training.checkpoint import Progress, Snapshot
 from automl.trial import Outcome
 from search_spaces.configuration import Configuration
+from search_spaces.domains import Infeasible
 
 
 class ScriptedExecutor:
@@ -147,6 +148,19 @@ def test_every_proposal_is_run_recorded_and_told_once(study):
     assert searching.ended_by == "all trials are done"
     assert executor.stopped == 1
     assert executor.most <= 3
+
+
+def test_a_space_in_which_nothing_more_can_be_drawn_ends_the_search(study):
+    class Dry(ScriptedStrategy):
+        def ask(self, room):
+            if not self.proposals:
+                raise Infeasible("no such network")
+            return super().ask(room)
+
+    searching = study(Dry([proposal(0)], endless=True), ScriptedExecutor())
+    searching.run(())
+    assert searching.ended_by == "no further network could be drawn: no such network"
+    assert searching.tally.best.name == "MLP #0"
 
 
 def test_what_the_end_of_the_time_kept_from_beginning_waits_on_record(study):

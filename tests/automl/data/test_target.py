@@ -65,7 +65,7 @@ def test_a_user_may_choose_another_task():
         (["a", "b"] * 9, "regression", DataError, "must hold numbers for regression, got 'a'"),
         ([1, 2, 3] * 9, "binary", DataError, "two values for a binary task, got 3"),
         ([f"row {i}" for i in range(50)], None, DataError, "50 in 50 rows; is it an identifier or text?"),
-        (RNG.normal(size=50), "multiclass", DataError, "use kind='regression'"),
+        (RNG.normal(size=50), "multiclass", DataError, "use task='regression'"),
         (pd.date_range("2020", periods=9), None, DataError, "got a column of type time"),
         (pd.to_timedelta(range(9), unit="s"), None, DataError, "got a column of type duration"),
         ([[1], [2]] * 9, None, DataError, "got a column of type nested"),
