@@ -100,7 +100,8 @@ class Predictor:
         import safetensors.torch
 
         with writing(Path(folder), overwrite=overwrite) as partial:
-            safetensors.torch.save_file(weights_of(self.members), partial / WEIGHTS)
+            # Not save_file, whose files only their owner can read.
+            (partial / WEIGHTS).write_bytes(safetensors.torch.save(weights_of(self.members)))
             if onnx:
                 from automl.export import write_onnx
 
