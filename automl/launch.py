@@ -83,17 +83,18 @@ class Launch:
             view = stack.enter_context(View(run.task.metric)) if self.verbose else None
             if view is not None:
                 view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
+            strategy = strategy_for(options.strategy, space, plan)
             study = Study(
                 run_folder=run,
-                strategy=strategy_for(options.strategy, space, plan),
+                strategy=strategy,
                 executor=stack.enter_context(workers.executor(run.path, options.workers)),
                 limits=limits,
                 seed=options.seed,
                 callbacks=[*self.callbacks, *([view] if view is not None else [])],
             )
             study.run(baseline_names(run.task.kind) if options.baselines else ())
-            run.store.add_event("ended", {"elapsed": limits.elapsed(), "ended_by": study.ended_by})
-        return SearchResult(run, options.include_baselines, study.ended_by)
+            run.store.add_event("ended", {"ended_by": study.ended_by, "infeasible": strategy.infeasible})
+        return SearchResult(run, options.include_baselines)
 
 
 def _latest_options(run: Run) -> dict[str, Any]:

@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 class SearchResult:
     """The outcome of a search, read from its folder.
 
-    include_baselines: whether `best` may be a baseline. ended_by: why the search ended, in words; empty if not known.
+    include_baselines: whether `best` may be a baseline.
     """
 
     run: Run
     include_baselines: bool = False
-    ended_by: str = ""
 
     @classmethod
     def open(cls, path: str | Path, families: Sequence[str | type[Architecture]] = ()) -> Self:
@@ -48,6 +47,17 @@ class SearchResult:
     def path(self) -> Path:
         """The run's folder."""
         return self.run.path
+
+    @cached_property
+    def _ended(self) -> Mapping[str, Any]:
+        """What the search noted at its end, if it came to one."""
+        events = [event for event in self.run.store.events() if event.kind in {"started", "ended"}]
+        return events[-1].data if events and events[-1].kind == "ended" else {"ended_by": "", "infeasible": 0}
+
+    @property
+    def ended_by(self) -> str:
+        """Why the search ended, in words; empty while it runs, and where it was killed."""
+        return str(self._ended["ended_by"])
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -117,7 +127,10 @@ class SearchResult:
         if any(entry.loss is not None for entry in networks):
             lines += self._winner()
         if self.ended_by:
-            lines.append(f"the search ended: {self.ended_by}")
+            redrawn = (
+                f"; {self._ended['infeasible']} draws made no network and were drawn again" if self._ended["infeasible"] else ""
+            )
+            lines.append(f"the search ended: {self.ended_by}{redrawn}")
         return "\n".join([*lines, f"run folder: {self.path}"])
 
     @staticmethod

@@ -92,6 +92,11 @@ class Strategy(Protocol):
         ...
 
     @property
+    def infeasible(self) -> int:
+        """How many draws made no network and were drawn again."""
+        ...
+
+    @property
     def closed(self) -> frozenset[int]:
         """Numbers of configurations that will never be continued: their checkpoints may go."""
         ...
