@@ -93,6 +93,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
 
     """
     given = locals()
+    if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
+        raise OptionError(f"callbacks must be a list of functions of a Progress, got {callbacks!r}")
     launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose)
     if resume is not None:
         _check_resumable(given)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from automl.limits import Limits
 from automl.scoring import joint_status
 from automl.strategies.base import Proposal, Result
-from automl.trial import SCORED, Outcome
+from automl.trial import Outcome
 
 _KEPT = 5  # configurations whose checkpoints stay whatever the strategy says
 
@@ -63,16 +63,17 @@ class Tally:
             self.begun += 1
             self.numbers.add(proposal.number)
 
-    def end(self, proposal: Proposal | str, outcomes: Sequence[Outcome], result: Result | None) -> None:
-        """Count a proposal, or a baseline (without a result), as ended."""
+    def end(
+        self, proposal: Proposal | str, outcomes: Sequence[Outcome], result: Result | None, score: float | None = None
+    ) -> None:
+        """Count a proposal, or a baseline (without a result), as ended; `score` is over all folds together."""
         status, reason = joint_status(outcomes)
-        scores = [outcome.score for outcome in outcomes if outcome.score is not None]
         entry = Ended(
             name=proposal
             if isinstance(proposal, str)
             else f"{type(proposal.configuration.architecture).__name__} #{proposal.number}",
             loss=None if result is None else result.loss,
-            score=sum(scores) / len(scores) if scores and status in SCORED else None,
+            score=score,
             epochs=max(outcome.epochs for outcome in outcomes),
             seconds=sum(outcome.seconds for outcome in outcomes),
             status=status,

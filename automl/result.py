@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from search_spaces.language import Architecture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """The outcome of a search, read from its folder.
 
@@ -33,6 +33,12 @@ class SearchResult:
 
     run: Run
     include_baselines: bool = False
+
+    def __repr__(self) -> str:
+        networks = [entry for entry in self.entries if not entry.is_baseline]
+        best = next((entry for entry in networks if entry.score is not None), None)
+        found = "none scored" if best is None else f"best {best.name}, validation {self.run.task.metric} {best.score:.5g}"
+        return f"SearchResult({str(self.path)!r}, {len(networks)} networks, {found})"
 
     @classmethod
     def open(cls, path: str | Path, families: Sequence[str | type[Architecture]] = ()) -> Self:

@@ -27,7 +27,7 @@ _OWN = re.compile(r"run\.db(\.lock)?(-wal|-shm|-journal)?|checkpoints|logs")
 _OWN_TASK = frozenset({"task", "task.partial", "task.old"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """An open run. `released` are the configurations whose weights were deleted by this process."""
 
@@ -36,6 +36,9 @@ class Run:
     task: Task
     checkpoints: Checkpoints
     released: set[int] = field(default_factory=set)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
 
     @classmethod
     def create(cls, path: Path, task: Task, settings: dict[str, Any], families: Families = ()) -> Run:

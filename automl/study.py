@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from automl.executors.base import Executor
 from automl.limits import Forecast, Limits
+from automl.metrics import metric
 from automl.progress import Progress, Tally
 from automl.run_folder import Run
-from automl.scoring import judge
+from automl.scoring import choose_score, judge
 from automl.store import Record
 from automl.strategies.base import Proposal, Result, Strategy
 from automl.trial import Outcome, Trial
@@ -39,6 +40,7 @@ class Study:
     running: dict[int, Proposal | str] = field(default_factory=dict)
     forecast: Forecast = field(default_factory=Forecast)
     tally: Tally = field(default_factory=Tally)
+    baselines: dict[str, int] = field(default_factory=dict)
     ended_by: str = ""
 
     def run(self, baselines: Sequence[str]) -> None:
@@ -65,6 +67,7 @@ class Study:
 
     def _take_over(self, baselines: Sequence[str]) -> None:
         """Learn what an earlier process finished, and begin again what it had begun."""
+        self.baselines = {name: -1 - position for position, name in enumerate(baselines)}
         self.run_folder.checkpoints.sweep()
         records = self.run_folder.store.records()
         earlier = [(record.proposal, record) for record in records if isinstance(record.proposal, Proposal)]
@@ -84,9 +87,9 @@ class Study:
         known = {record.proposal for record in records}
         if not earlier:
             self._begin(1)  # a network goes before the baselines, which go before all other networks
-        for position, name in enumerate(baselines):
+        for name, number in self.baselines.items():
             if name not in known:
-                self._submit(name, self._trials(-1 - position, name, (0, 1, 1)), is_new=True)
+                self._submit(name, self._trials(number, name, (0, 1, 1)), is_new=True)
 
     def _begin(self, most: int | None = None) -> None:
         """Ask for proposals while there is room, `most` at most, and begin those that can finish."""
@@ -135,25 +138,27 @@ class Study:
 
     def _collect(self, ended: Sequence[tuple[int, list[Outcome]]]) -> None:
         """Record what ended, tell the strategy, and let go of the checkpoints that nobody will continue."""
+        task, checkpoints = self.run_folder.task, self.run_folder.checkpoints
         for ticket, outcomes in ended:
             proposal = self.running.pop(ticket)
             if all(outcome.status == "timeout" and not outcome.seconds for outcome in outcomes):
                 continue  # the end of the time came before it began: on record as begun, it waits for a resumed search
             if isinstance(proposal, str):
                 self.run_folder.store.finish(outcomes, None)
-                self.tally.end(proposal, outcomes, None)
+                self.tally.end(proposal, outcomes, None, choose_score(task, checkpoints, self.baselines[proposal], outcomes))
                 continue
-            result = judge(self.run_folder.task, self.run_folder.checkpoints, proposal, outcomes)
+            result = judge(task, checkpoints, proposal, outcomes)
             self.run_folder.store.finish(outcomes, result)
             self._learn(proposal, outcomes, result)
-            self.run_folder.checkpoints.discard_before(proposal.number, proposal.start)  # the rung before may be being read
+            checkpoints.discard_before(proposal.number, proposal.start)  # the rung before may be being read
         if ended:
             self.run_folder.release(self.strategy.closed, keep=self.tally.best_numbers())
 
     def _learn(self, proposal: Proposal, outcomes: Sequence[Outcome], result: Result) -> None:
         self.strategy.tell([result])
         self.forecast.learn(proposal, outcomes)
-        self.tally.end(proposal, outcomes, result)
+        scoring = metric(self.run_folder.task.metric, self.run_folder.task.kind)
+        self.tally.end(proposal, outcomes, result, None if result.loss is None else scoring.loss(result.loss))
 
     def _interrupted(self) -> bool:
         """Show where the search stands; whether a callback asked for its end."""

@@ -32,7 +32,7 @@ _LINES = 100  # columns that `describe` speaks of
 _FIELDS = ("numeric", "categorical", "target", "loss_weight", "score_weight", "report")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fold:
     """One division of the rows: `fit` makes gradients, `choose` stops and selects. Both are sorted, and no row is in both.
 
@@ -44,8 +44,11 @@ class Fold:
     inputs: Inputs
     outputs: Outputs
 
+    def __repr__(self) -> str:
+        return f"Fold({len(self.fit)} fit, {len(self.choose)} choose)"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """A learning task; with several folds `columns` knows the values of all rows but `report`, while a fold's specs know its own.
 
@@ -78,6 +81,9 @@ class Task:
     def __post_init__(self) -> None:
         if not self.fingerprint:
             object.__setattr__(self, "fingerprint", _fingerprint(self))
+
+    def __repr__(self) -> str:
+        return f"Task({self._target_line()}; {self._rows_line()})"
 
     def save(self, folder: str | Path) -> None:
         """Write the task into `folder`, whole or not at all; an earlier task there is replaced."""

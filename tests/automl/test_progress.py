@@ -16,7 +16,7 @@ def end(tally, asked, *scores, status="finished"):
     outcomes = [Outcome(0, status, "why", score, epochs=asked.stop, seconds=2.0) for score in scores]
     loss = None if None in scores else -sum(scores) / len(scores)
     tally.begin(asked)
-    tally.end(asked, outcomes, Result(asked, loss, ended=False))
+    tally.end(asked, outcomes, Result(asked, loss, ended=False), None if loss is None else -loss)
 
 
 def test_nothing_has_happened_at_first():

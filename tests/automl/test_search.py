@@ -253,3 +253,21 @@ def test_what_the_end_of_the_time_cut_is_finished_when_more_time_is_given(tmp_pa
     [again] = [entry for entry in more.entries if entry.number == 0]
     assert len([record for record in more.run.store.records() if record.trials[0].configuration_number == 0]) == 2
     assert again.score is not None
+
+
+def test_a_result_is_shown_in_a_line(result):
+    assert repr(result).startswith("SearchResult('")
+    assert len(repr(result)) < 300
+    assert len(repr(result.run.task)) < 400
+
+
+def test_progress_shows_the_scores_of_the_board(tmp_path):
+    seen = {}
+
+    def look(progress):
+        seen.update({entry.name: entry.score for entry in (*progress.latest, *progress.baselines)})
+
+    kwargs = {"epochs": 2, "verbose": False, "executor": "inline", "out": tmp_path / "run", "halving": False}
+    result = automl.search(table(90), target="sold", n_trials=2, folds=3, repeats=2, callbacks=[look], **kwargs)
+    board = result.leaderboard().set_index("model")["validation_score"]
+    assert seen == pytest.approx(board.to_dict())
