@@ -42,6 +42,8 @@ app = typer.Typer(
 
 _FILE_WIDTH = 160  # characters of a line where output doesn't go to a terminal
 
+_INTERRUPTED = 130  # the exit code after a Ctrl-C that came before the search loop, or during its end
+
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a search (its --out).", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Family = Annotated[
@@ -285,6 +287,10 @@ def main() -> None:
     """Run the command line."""
     try:
         app()
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:
+            typer.echo("interrupted; what a search had on record goes on with 'automl resume FOLDER'", err=True)
+        raise
     except NoModelError as error:
         _fail(str(error), 1)
     except (AutomlError, SpaceError, Infeasible) as error:

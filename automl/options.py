@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from automl.errors import OptionError, nearest
+from automl.strategies import SUGGESTERS
 from search_spaces.configuration import FAMILIES
 from search_spaces.language import Architecture
 
 EXECUTORS = ("processes", "inline")
-STRATEGIES = ("tpe", "random")
 DEFAULT_TIME_LIMIT = 600.0  # seconds, where neither a time limit nor a number of trials is given
 
 
@@ -42,7 +42,7 @@ class SearchOptions:
         _check_whole("seed", self.seed, 0)
         if self.seed is None:
             raise OptionError("seed must be a whole number, at least 0, got None")
-        _check_known("strategy", self.strategy, STRATEGIES)
+        _check_known("strategy", self.strategy, tuple(SUGGESTERS))
         _check_known("executor", self.executor, EXECUTORS)
         if self.time_limit is None and self.n_trials is None:
             object.__setattr__(self, "time_limit", DEFAULT_TIME_LIMIT)

@@ -378,3 +378,15 @@ def test_a_reason_with_brackets_is_printed_as_it_is(searched):
     with console.capture() as shown:
         console.print(text_table(board))
     assert "no room for [/batch] of [64]" in shown.get()
+
+
+def test_ctrl_c_before_the_search_loop_is_said(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("automl.api.search", interrupted)
+    monkeypatch.setattr("sys.argv", ["automl", "search", "data.csv", "--target", "y"])
+    with pytest.raises(SystemExit) as ending:
+        main()
+    assert ending.value.code == 130
+    assert "interrupted; what a search had on record goes on" in capsys.readouterr().err
