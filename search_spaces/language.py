@@ -25,6 +25,7 @@ from search_spaces.base import Chooser, Domain, Families, Infeasible, Leaf, Narr
 from search_spaces.domains import Sequence, Variant
 from search_spaces.leaves import UNSTATED, FloatRange, IntRange, Options
 from search_spaces.narrowing import as_domain, every_path, generic, narrowed_domains
+from search_spaces.spec import Image, Table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -166,9 +167,13 @@ def _exact(value: object) -> tuple[object, ...]:
 class Architecture(Searchable, ABC):
     """A family of networks.
 
+    `takes` are the kinds of inputs that the family serves; it is searched where they come in.
+
     A subclass may define a static method `narrow(inputs, outputs) -> dict[str, object]`: the overrides (paths below the family)
     that fit its space to a task, e.g. fewer pooling stages for small images.
     """
+
+    takes: ClassVar[tuple[type[Table | Image], ...]] = (Table,)
 
     @abstractmethod
     def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:

@@ -31,6 +31,17 @@ NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
+def _group_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(next(groups for groups in (8, 4, 2, 1) if channels % groups == 0), channels)
+
+
+IMAGE_NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "none": nn.Identity,
+    "batch": nn.BatchNorm2d,
+    "group": _group_norm,
+}
+
+
 class Dropout(nn.Module):
     """Dropout that draws from its own generator, so that training depends on no global state.
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from search_spaces.language import Architecture, Choice, Float, Int, OneOf, Repeat, Searchable
 from search_spaces.layers import ACTIVATIONS, NORMALISATIONS, Dropout, head
+from search_spaces.spec import as_table
 from search_spaces.tables import TableInput
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ class MLP(Architecture):
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:  # noqa: ARG004  the signature is the language's
         """Return overrides that close decisions which these columns leave without effect."""
-        return {f"input/{path}": override for path, override in TableInput.narrow(inputs).items()}
+        return {f"input/{path}": override for path, override in TableInput.narrow(as_table(inputs)).items()}
 
 
 class _Network(nn.Module):
     def __init__(self, mlp: MLP, inputs: Inputs, outputs: Outputs) -> None:
         super().__init__()
-        self.input = mlp.input.build(inputs)
+        self.input = mlp.input.build(as_table(inputs))
         width, blocks = self.input.width, []
         for block in mlp.blocks:
             module, width = block.build(width, mlp)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
+
+from search_spaces.base import Infeasible
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,31 @@ class Table:
     fit rows that the statistics come from.
     """
 
+    tensors: ClassVar[tuple[str, ...]] = ("numeric", "categorical")
+
     numeric: tuple[NumericColumn, ...]
     categorical: tuple[CategoricalColumn, ...]
+    rows: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """Images of one size: float32 `(batch, channels, height, width)`, in the units in which their pixels are stored.
+
+    dtype: how pixels are stored, "uint8" (so that they are in [0, 255]) or "float32". mean, std: of each channel over the fit
+    rows. flips: the ways to mirror an image, of "horizontal" and "vertical", that change no label as far as the fit rows tell.
+    rows: the number of fit rows.
+    """
+
+    tensors: ClassVar[tuple[str, ...]] = ("images",)
+
+    height: int
+    width: int
+    channels: int
+    dtype: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flips: tuple[str, ...]
     rows: int
 
 
@@ -76,7 +101,7 @@ class Values:
         return 1
 
 
-Inputs: TypeAlias = Table
+Inputs: TypeAlias = Table | Image
 Outputs: TypeAlias = Classes | Values
 
 
@@ -87,11 +112,28 @@ def spec_to_dict(spec: Inputs | Outputs) -> dict[str, Any]:
 
 def inputs_from_dict(data: Mapping[str, Any]) -> Inputs:
     """Return the inputs that `spec_to_dict` wrote. Raises `ValueError` for anything else."""
+    if data.get("spec") == "Image":
+        size = (data["height"], data["width"], data["channels"])
+        return Image(*size, data["dtype"], tuple(data["mean"]), tuple(data["std"]), tuple(data["flips"]), data["rows"])
     if data.get("spec") != "Table":
-        raise ValueError(f"inputs must be a Table, got {data.get('spec')!r}")
+        raise ValueError(f"inputs must be a Table or an Image, got {data.get('spec')!r}")
     numeric = tuple(NumericColumn(c["name"], c["mean"], c["std"], tuple(c["quantiles"]), c["missing"]) for c in data["numeric"])
     categorical = tuple(CategoricalColumn(c["name"], tuple(c["counts"])) for c in data["categorical"])
     return Table(numeric, categorical, data["rows"])
+
+
+def as_table(inputs: Inputs) -> Table:
+    """Return inputs that are a table. Raises `Infeasible` for others."""
+    if not isinstance(inputs, Table):
+        raise Infeasible(f"inputs must be a Table, got {type(inputs).__name__}")
+    return inputs
+
+
+def as_image(inputs: Inputs) -> Image:
+    """Return inputs that are images. Raises `Infeasible` for others."""
+    if not isinstance(inputs, Image):
+        raise Infeasible(f"inputs must be an Image, got {type(inputs).__name__}")
+    return inputs
 
 
 def outputs_from_dict(data: Mapping[str, Any]) -> Outputs:

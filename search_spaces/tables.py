@@ -12,7 +12,7 @@ from search_spaces.columns import Centre, NoEmbedding, NumericEmbedding, Periodi
 from search_spaces.language import Choice, Int, OneOf, Searchable
 
 if TYPE_CHECKING:
-    from search_spaces.spec import Inputs, Table
+    from search_spaces.spec import Table
 
 RAREST = 3  # codes seen fewer times than this say nothing and share the place of the unseen ones
 MOST = 4096  # more codes of a column than this would make a table that dwarfs the network
@@ -35,7 +35,7 @@ class TableInput(Searchable):
         return TableFeatures(self, table)
 
     @staticmethod
-    def narrow(inputs: Inputs) -> dict[str, object]:
+    def narrow(inputs: Table) -> dict[str, object]:
         """Return overrides that close the decisions which don't matter to a table without numbers or without categories."""
         overrides: dict[str, object] = {}
         if not inputs.numeric:

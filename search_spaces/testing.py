@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from search_spaces.language import Architecture, Infeasible, Space
 from search_spaces.layers import set_dropout_generator
-from search_spaces.spec import CategoricalColumn, Classes, Inputs, NumericColumn, Outputs, Table, Values
+from search_spaces.spec import CategoricalColumn, Classes, Image, Inputs, NumericColumn, Outputs, Table, Values
 from search_spaces.variation import sample
 
 __all__ = ["INPUTS", "OUTPUTS", "NotConforming", "check_family"]
@@ -40,6 +40,12 @@ _HOLES = (_number("d", -1.0, 1.0, 0.3), _number("constant", 5.0, 5.0, 0.1), _num
 _CODES = (CategoricalColumn("e", (0, 60, 40)), CategoricalColumn("f", (2, *[7] * 14)))
 _UNSEEN = (CategoricalColumn("g", (0, 50, 0, 50, 0)), CategoricalColumn("h", (100,)), CategoricalColumn("i", (98, 1, 1)))
 
+
+def _image(height: int, width: int, channels: int, dtype: str = "uint8") -> Image:
+    mean, std = (120.0, 60.0) if dtype == "uint8" else (0.0, 1.0)
+    return Image(height, width, channels, dtype, (mean,) * channels, (std,) * channels, ("horizontal",), 100)
+
+
 INPUTS: Mapping[str, Inputs] = {
     "both": Table((*_NUMBERS, *_HOLES), (*_CODES, *_UNSEEN), 100),
     "numbers": Table(_NUMBERS, (), 100),
@@ -48,6 +54,11 @@ INPUTS: Mapping[str, Inputs] = {
     "one code": Table((), _CODES[:1], 100),
     "missing values": Table(_HOLES, (), 100),
     "unseen codes": Table((), _UNSEEN, 100),
+    "grey images": _image(14, 14, 1),
+    "colour images": _image(32, 32, 3),
+    "oblong images": _image(5, 40, 2, "float32"),
+    "one pixel": _image(1, 1, 1),
+    "large images": _image(72, 64, 3),
 }
 OUTPUTS: Mapping[str, Outputs] = {
     "binary": Classes((70, 30)),
@@ -78,7 +89,7 @@ class _Case:
             raise self.fail("build must return a torch.nn.Module", type(network).__name__)
         return network
 
-    def predict(self, network: nn.Module, batch: tuple[Tensor, Tensor], seed: int = 0) -> Tensor:
+    def predict(self, network: nn.Module, batch: tuple[Tensor, ...], seed: int = 0) -> Tensor:
         """Return the outputs in evaluation, under torch's global generator at `seed`."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
@@ -88,12 +99,14 @@ class _Case:
 
 def check_family(
     family: type[Architecture],
-    inputs: Mapping[str, Inputs] = INPUTS,
+    inputs: Mapping[str, Inputs] | None = None,
     outputs: Mapping[str, Outputs] = OUTPUTS,
     samples: int = 2,
     seed: int = 0,
 ) -> None:
     """Check what every family promises, for each pair of specs: its default and `samples` random members of its narrowed space.
+
+    inputs: by default those of `INPUTS` that are of a kind that the family takes.
 
     Members survive JSON; the default is feasible; equal seeds build equal weights; outputs are finite, `(batch, width)`, whatever
     comes in; codes never seen count as missing; gradients are finite and reach every parameter; training draws only from the
@@ -101,7 +114,8 @@ def check_family(
     `torch.export` keeps the batch dynamic (tried once, on the first pair of specs). Raises `NotConforming` at the first breach.
     """
     exported = False
-    for case in _cases(family, inputs, outputs, samples, seed):
+    suited = {name: spec for name, spec in INPUTS.items() if isinstance(spec, family.takes)} if inputs is None else inputs
+    for case in _cases(family, suited, outputs, samples, seed):
         for check in _CHECKS:
             _guarded(case, check)
         if not exported:
@@ -170,6 +184,8 @@ def _check_outputs(case: _Case) -> None:
 
 
 def _check_unseen_codes(case: _Case) -> None:
+    if not isinstance(case.inputs, Table):
+        return
     network, (numeric, categorical) = case.network(), _batch(case.inputs)
     for i, column in enumerate(case.inputs.categorical):
         unseen = [code for code, count in enumerate(column.counts) if count == 0 and code]
@@ -214,7 +230,7 @@ def _check_evaluation(case: _Case) -> None:
     if not torch.equal(case.predict(network, batch, seed=2), whole):
         raise case.fail("predictions must be the same each time", "outputs that differ from call to call")
     for rows in (slice(0, 1), slice(1, 2), slice(2, ROWS)):
-        part = case.predict(network, (batch[0][rows], batch[1][rows]))
+        part = case.predict(network, tuple(tensor[rows] for tensor in batch))
         if not torch.allclose(part, whole[rows], rtol=TOLERANCE, atol=TOLERANCE):
             came = f"other outputs for rows {rows.start} to {rows.stop} alone"
             raise case.fail("a prediction must depend on its own row alone", came)
@@ -231,9 +247,9 @@ def _check_state(case: _Case) -> None:
 def _check_export(case: _Case) -> None:
     network, batch = case.network().eval(), _batch(case.inputs)
     size = torch.export.Dim("batch")
-    program = torch.export.export(network, batch, dynamic_shapes=({0: size}, {0: size}))
+    program = torch.export.export(network, batch, dynamic_shapes=tuple({0: size} for _ in batch))
     for rows in (slice(0, 5), slice(5, 8)):
-        part = (batch[0][rows], batch[1][rows])
+        part = tuple(tensor[rows] for tensor in batch)
         with torch.no_grad():
             outputs = program.module()(*part)
         if not torch.allclose(outputs, case.predict(network, part), rtol=TOLERANCE, atol=TOLERANCE):
@@ -252,8 +268,23 @@ _CHECKS = (
 )
 
 
-def _batch(inputs: Inputs, *, hostile: bool = False) -> tuple[Tensor, Tensor]:
-    """Return `ROWS` rows as the columns hold them; hostile ones mix in what no fit row had."""
+def _batch(inputs: Inputs, *, hostile: bool = False) -> tuple[Tensor, ...]:
+    """Return `ROWS` rows as the spec describes them; hostile ones mix in what no fit row had."""
+    return _images(inputs, hostile=hostile) if isinstance(inputs, Image) else _rows(inputs, hostile=hostile)
+
+
+def _images(inputs: Image, *, hostile: bool) -> tuple[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(ROWS, inputs.channels, inputs.height, inputs.width, generator=generator)
+    images = noise * 255 if inputs.dtype == "uint8" else (noise - 0.5) * 3.4
+    if hostile:
+        images[2] = 0.0
+        for row in range(3, ROWS):
+            images[row].view(-1)[row % 2 :: 2] = HOSTILE_NUMBERS[row % len(HOSTILE_NUMBERS)]
+    return (images.contiguous(memory_format=torch.channels_last),)
+
+
+def _rows(inputs: Table, *, hostile: bool) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     numeric = torch.zeros(ROWS, len(inputs.numeric))
     categorical = torch.zeros(ROWS, len(inputs.categorical), dtype=torch.int64)
