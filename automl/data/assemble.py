@@ -26,6 +26,8 @@ from automl.metrics import Metric, TaskKind, default_metric, metric
 if TYPE_CHECKING:
     import pandas as pd
 
+    from automl.data.encoders import Encoder
+    from automl.data.features import Features
     from automl.data.options import DataOptions
 
 Array: TypeAlias = NDArray[Any]
@@ -35,19 +37,20 @@ Array: TypeAlias = NDArray[Any]
 class Assembled:
     """Everything of a task but statistics; rows are those of the data, then the user's validation rows, then the test rows.
 
-    folds: (fit, choose) row numbers. classes: empty for regression. Arrays as in `automl.task.Task`.
+    features: as `encoder` makes them. folds: (fit, choose) row numbers. classes: empty for regression. Arrays as in
+    `automl.task.Task`.
     """
 
     kind: TaskKind
     metric: Metric
-    encoded: Encoded
+    features: Features
     target: Array
     loss_weight: Array | None
     score_weight: Array | None
     folds: Folds
     report: Rows
     reports_own: bool
-    columns: Columns
+    encoder: Encoder
     classes: tuple[Label, ...]
     target_name: str
     notices: tuple[str, ...]
@@ -88,14 +91,14 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     return Assembled(
         kind=kind,
         metric=scoring,
-        encoded=_joined([columns.transform(loaded.frame), *(beside.encoded for beside in besides)]),
+        features=_joined([columns.transform(loaded.frame), *(beside.encoded for beside in besides)]),
         target=everything,
         loss_weight=loss_weight,
         score_weight=weight,
         folds=folds,
         report=report,
         reports_own=options.test is not None,
-        columns=columns,
+        encoder=columns,
         classes=target.classes,
         target_name=str(loaded.target.name),
         notices=(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from automl.errors import ModelError
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _FORMAT = 1
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
+class Encoded(NamedTuple):
     """Rows as arrays: `numeric` float32 (rows, p), NaN for missing; `categorical` int32 (rows, q), 0 for missing or unseen."""
 
     numeric: NDArray[np.float32]

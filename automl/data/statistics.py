@@ -8,20 +8,32 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.spec import CategoricalColumn, Classes, NumericColumn, Outputs, Table, Values
+from automl.data.columns import Columns
+from search_spaces.spec import CategoricalColumn, Classes, Inputs, NumericColumn, Outputs, Table, Values
 
 if TYPE_CHECKING:
-    from automl.data.columns import Columns, Encoded
+    from automl.data.encoders import Encoder
+    from automl.data.features import Features
 
 Array: TypeAlias = NDArray[Any]
 
 QUANTILES = 49  # ranks, evenly spaced from the minimum to the maximum
 
 
-def describe_table(encoded: Encoded, rows: Array, columns: Columns) -> Table:
+def describe_inputs(features: Features, rows: Array, encoder: Encoder, target: Array, outputs: Outputs) -> Inputs:  # noqa: ARG001
+    """Return what networks are told of the features over `rows`, of which `encoder` made them.
+
+    target: codes or values of all rows, `(all rows,)`. outputs: those of the same rows.
+    """
+    if isinstance(encoder, Columns):
+        return describe_table(features, rows, encoder)
+    raise NotImplementedError
+
+
+def describe_table(features: Features, rows: Array, columns: Columns) -> Table:
     """Return the statistics of the features over `rows`: missing and infinite values count in neither mean nor quantiles."""
-    numbers = np.ascontiguousarray(encoded.numeric[rows].T)
-    codes = encoded.categorical[rows]
+    numbers = np.ascontiguousarray(features[0][rows].T)
+    codes = features[1][rows]
     numeric = tuple(_numeric(name, values) for name, values in zip(columns.numeric, numbers, strict=True))
     categorical = tuple(
         CategoricalColumn(name, tuple(np.bincount(codes[:, position], minlength=len(known) + 1).tolist()))
