@@ -32,7 +32,9 @@ NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def _group_norm(channels: int) -> nn.Module:
-    return nn.GroupNorm(next(groups for groups in (8, 4, 2, 1) if channels % groups == 0), channels)
+    # A group of one channel would be zero at every map of one pixel, and torch refuses it there for a batch of one.
+    groups = next((groups for groups in (8, 4, 2) if channels % groups == 0 and channels // groups >= 4), 1)
+    return nn.GroupNorm(groups, channels)
 
 
 IMAGE_NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
