@@ -1,0 +1,115 @@
+"""Convolutional networks without shortcuts: VGG, one convolution after the other, and Inception, several side by side.
+
+Both are a stem and stages; a stage halves height and width and then works at that size, so that most of the work is done on
+small maps. Widths are relative to the stage before, so that the rule of both papers, to double them where the size is halved, is
+the default at any depth. Sources: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
+(2014); Szegedy et al., "Going Deeper with Convolutions" (2014) and "Rethinking the Inception Architecture for Computer Vision"
+(2015). All depart from them by normalisation, by the mean over all places before the classifier, and by small defaults, which
+one core of a CPU trains.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import nn
+
+from search_spaces.images import STEMS, Standardise, conv_norm_act, halvings, pooled_head, stem, stems_for
+from search_spaces.language import Architecture, Choice, Float, Int, OneOf, Repeat, Searchable
+from search_spaces.layers import ACTIVATIONS, IMAGE_NORMALISATIONS, Dropout
+from search_spaces.spec import Image, as_image
+
+if TYPE_CHECKING:
+    from search_spaces.spec import Inputs, Outputs, Table
+
+WIDEST = 512  # channels; doubling ends there, as in Simonyan and Zisserman's table 1
+
+
+def _widened(width: int, factor: float) -> int:
+    """Return a width times a factor, rounded up to a multiple of 8 that is at most `WIDEST`."""
+    return min(-(-int(width * factor) // 8) * 8, WIDEST)
+
+
+def _narrowed(inputs: Inputs, most: int) -> dict[str, object]:
+    """Return the stems that suit a size of images, and as many stages as can halve it behind any of them."""
+    image = as_image(inputs)
+    kinds = stems_for(image)
+    stages = min(halvings(image, kind) for kind in kinds)
+    return {"stem": Choice(*kinds), "stages/length": Int(1, max(1, min(stages, most)))}
+
+
+def _kept_in_scale(network: nn.Module) -> nn.Module:
+    """Draw the weights of convolutions so that signals keep their size with depth also where no layer normalises them.
+
+    He et al., "Delving Deep into Rectifiers" (2015), equation 10. Biases start at 0.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network
+
+
+class VGGStage(Searchable):
+    """Height and width halved, then 3x3 convolutions; the first of them widens the maps by a factor."""
+
+    layers: int = Int(1, 4, default=2)
+    widening: float = Choice(1.0, 1.5, 2.0, ordered=True, default=2.0)
+
+    def build(self, width_in: int, vgg: VGG) -> tuple[nn.Module, int]:
+        """Return a module `(batch, width_in, h, w)` to `(batch, width_out, ceil(h / 2), ceil(w / 2))`, and `width_out`."""
+        width, strided = _widened(width_in, self.widening), vgg.pooling == "stride"
+        layers: list[nn.Module] = [] if strided else [_halve(vgg.pooling)]
+        for i in range(self.layers):
+            layers.append(vgg.convolution(width_in, width, stride=2 if strided and i == 0 else 1))
+            width_in = width
+        return nn.Sequential(*layers), width
+
+
+def _halve(pooling: str) -> nn.Module:
+    return nn.MaxPool2d(2, ceil_mode=True) if pooling == "max" else nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+
+
+class VGG(Architecture):
+    """3x3 convolutions in stages. VGG-16 is `width=64`, `opening=1` and stages of 2, 3, 3 and 3 layers.
+
+    width: channels of the stem. opening: further convolutions at its size. pooling: what halves the maps; "stride" lets the
+    stage's first convolution do it (Springenberg et al., "Striving for Simplicity", 2014). hidden: units between the mean over
+    all places and the outputs, 0 for none. dropout: before each of these linear layers.
+    """
+
+    takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
+
+    stem: str = Choice(*STEMS)
+    width: int = Int(8, 128, log=True, multiple_of=8, default=16)
+    opening: int = Int(0, 3, default=0)
+    stages: tuple[VGGStage, ...] = Repeat(OneOf(VGGStage), 1, 5, default=3)
+    pooling: str = Choice("max", "avg", "stride")
+    activation: str = Choice(*ACTIVATIONS, default="relu")
+    normalisation: str = Choice(*IMAGE_NORMALISATIONS, default="batch")
+    hidden: int = Choice(0, 64, 128, 256, 512, 1024, ordered=True)
+    dropout: float = Float(0.0, 0.5, default=0.0)
+
+    def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:
+        """Return a network that starts near the base rates of the classes, or the mean."""
+        image, width = as_image(inputs), self.width
+        layers: list[nn.Module] = [stem(self.stem, image, width, self.normalisation, self.activation)]
+        layers += [self.convolution(width, width) for _ in range(self.opening)]
+        for stage in self.stages:
+            module, width = stage.build(width, self)
+            layers.append(module)
+        if self.hidden:
+            layers += [nn.AdaptiveAvgPool2d(1), Dropout(self.dropout), self.convolution(width, self.hidden, 1)]
+            width = self.hidden
+        return _kept_in_scale(nn.Sequential(Standardise(image), *layers, pooled_head(width, outputs, self.dropout)))
+
+    def convolution(self, width_in: int, width: int, kernel: int = 3, stride: int = 1) -> nn.Module:
+        """Return a convolution with this network's normalisation and activation."""
+        norm, activation = self.normalisation, self.activation
+        return conv_norm_act(width_in, width, kernel, stride=stride, normalisation=norm, activation=activation)
+
+    @staticmethod
+    def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:  # noqa: ARG004  the signature is the language's
+        """Return overrides that leave the stems and the number of stages that suit these images."""
+        return _narrowed(inputs, 5)
