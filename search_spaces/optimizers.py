@@ -1,4 +1,4 @@
-"""How a network is trained: optimizer, schedule, batch size, penalties, clipping, loss.
+"""How a network is trained: optimizer, schedule, batch size, penalties, clipping, loss, averaging.
 
 A recipe is searched like an architecture, and holds nothing that its optimizer doesn't use: `recipe/optimizer/AdamW/weight_decay`
 exists only where AdamW was chosen. Ranges suit small networks on standardised inputs.
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from search_spaces.averaging import EMA, Averaging, NoAveraging
 from search_spaces.language import Choice, Float, OneOf, Searchable
 from search_spaces.losses import CLASS_LOSSES, MAE, MSE, VALUE_LOSSES, CrossEntropy, Focal, Huber, Loss
 from search_spaces.penalties import (
@@ -31,6 +32,7 @@ from search_spaces.schedules import Constant, Cosine, OneCycle, Schedule, Step
 
 __all__ = [
     "CLASS_LOSSES",
+    "EMA",
     "L1",
     "L2",
     "MAE",
@@ -41,6 +43,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Averaging",
     "ClipNorm",
     "ClipValue",
     "Clipping",
@@ -52,6 +55,7 @@ __all__ = [
     "Huber",
     "Loss",
     "Momentum",
+    "NoAveraging",
     "NoClipping",
     "NoPenalty",
     "OneCycle",
@@ -159,3 +163,4 @@ class Recipe(Searchable):
     regularisation: Regularisation = OneOf(NoPenalty, L1, L2, ElasticNet)
     clipping: Clipping = OneOf(NoClipping, ClipNorm, ClipValue)
     loss: Loss = OneOf(CrossEntropy, Focal, MSE, MAE, Huber)
+    averaging: Averaging = OneOf(NoAveraging, EMA)

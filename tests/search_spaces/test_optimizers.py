@@ -95,6 +95,7 @@ def test_the_default_recipe():
         "regularisation": {"family": "NoPenalty"},
         "clipping": {"family": "NoClipping"},
         "loss": {"family": "CrossEntropy", "label_smoothing": 0.0},
+        "averaging": {"family": "NoAveraging"},
     }
 
 
