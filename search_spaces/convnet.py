@@ -10,9 +10,11 @@ one core of a CPU trains.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from search_spaces.images import STEMS, Standardise, conv_norm_act, halvings, pooled_head, stem, stems_for
 from search_spaces.language import Architecture, Choice, Float, Int, OneOf, Repeat, Searchable
@@ -113,3 +115,152 @@ class VGG(Architecture):
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:  # noqa: ARG004  the signature is the language's
         """Return overrides that leave the stems and the number of stages that suit these images."""
         return _narrowed(inputs, 5)
+
+
+class PoolBranch(Searchable, ABC):
+    """What stands beside the convolutions of an Inception module."""
+
+    @abstractmethod
+    def build(self, width_in: int, unit: int, trunk: Inception) -> tuple[nn.Module | None, int]:
+        """Return a module that keeps height and width, or None, and the channels that it returns."""
+
+
+class Pooled(PoolBranch):
+    """3x3 maxima or means around each place, then a 1x1 convolution to `share` eighths of the stage's width."""
+
+    kind: str = Choice("max", "avg")
+    share: int = Int(1, 4, default=1)
+
+    def build(self, width_in: int, unit: int, trunk: Inception) -> tuple[nn.Module | None, int]:
+        """Return the module and its width."""
+        width = self.share * unit
+        around = nn.MaxPool2d(3, 1, 1) if self.kind == "max" else nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+        return nn.Sequential(around, trunk.convolution(width_in, width, (1, 1))), width
+
+
+class NoPool(PoolBranch):
+    """Convolutions alone."""
+
+    def build(self, width_in: int, unit: int, trunk: Inception) -> tuple[nn.Module | None, int]:
+        """Return no module, of width 0."""
+        return None, 0
+
+
+class InceptionModule(Searchable):
+    """Convolutions of several sizes side by side, joined (Szegedy et al. 2014, figure 2b).
+
+    point, threes, fives: what the 1x1, 3x3 and 5x5 branches contribute, in eighths of the stage's width. squeeze: the width of
+    the 1x1 convolutions before the larger ones, relative to these. factorised: what a 5x5 convolution is made of: itself, two
+    of 3x3 (Szegedy et al. 2015, figure 5), or one of 1x5 and one of 5x1 (figure 6).
+    """
+
+    point: int = Int(1, 8, default=2)
+    threes: int = Int(1, 8, default=4)
+    fives: int = Int(1, 4, default=1)
+    squeeze: float = Choice(0.25, 0.5, 0.75, 1.0, ordered=True, default=0.5)
+    factorised: str = Choice("none", "threes", "crossed", default="threes")
+    pool: PoolBranch = OneOf(Pooled, NoPool)
+
+    def build(self, width_in: int, unit: int, trunk: Inception) -> tuple[nn.Module, int]:
+        """Return a module `(batch, width_in, h, w)` to `(batch, width_out, h, w)`, and `width_out`. `unit`: an eighth."""
+        module = _Module(self, width_in, unit, trunk)
+        return module, module.width
+
+
+_FIVES = {"none": ((5, 5),), "threes": ((3, 3), (3, 3)), "crossed": ((1, 5), (5, 1))}
+
+
+class _Module(nn.Module):
+    def __init__(self, module: InceptionModule, width_in: int, unit: int, trunk: Inception) -> None:
+        super().__init__()
+        point, threes, fives = module.point * unit, module.threes * unit, module.fives * unit
+        small, large = (max(1, round(module.squeeze * width)) for width in (threes, fives))
+        # The three 1x1 convolutions that read the same maps are one, cut apart behind it: a third of the calls.
+        self.cuts = (point, small, large)
+        self.points = trunk.convolution(width_in, sum(self.cuts), (1, 1))
+        self.threes = trunk.convolution(small, threes, (3, 3))
+        self.fives = nn.Sequential()
+        for kernel in _FIVES[module.factorised]:
+            self.fives.append(trunk.convolution(large, fives, kernel))
+            large = fives
+        self.pool, pooled = module.pool.build(width_in, unit, trunk)
+        self.width = point + threes + fives + pooled
+
+    def forward(self, maps: Tensor) -> Tensor:
+        point, small, large = self.points(maps).split(self.cuts, 1)
+        branches = [point, self.threes(small), self.fives(large)]
+        if self.pool is not None:
+            branches.append(self.pool(maps))
+        return torch.cat(branches, 1)
+
+
+class InceptionStage(Searchable):
+    """Height and width halved, then modules.
+
+    widening: what multiplies the width that shares are taken of. reduction: what halves the maps: 3x3 maxima (Szegedy et al.
+    2014, table 1), a strided 3x3 convolution, or both side by side, the convolution with half of the stage's width (Szegedy et
+    al. 2015, figure 10, with one branch of convolutions instead of two).
+    """
+
+    reduction: str = Choice("max", "stride", "both")
+    widening: float = Choice(1.0, 1.5, 2.0, ordered=True, default=2.0)
+    modules: tuple[InceptionModule, ...] = Repeat(OneOf(InceptionModule), 1, 4, default=1)
+
+    def build(self, width_in: int, width: int, trunk: Inception) -> tuple[nn.Module, int]:
+        """Return a module from maps with `width_in` channels to maps of half the size, rounded up, and their channels."""
+        if self.reduction == "max":
+            layers: list[nn.Module] = [nn.MaxPool2d(3, 2, 1)]
+        elif self.reduction == "stride":
+            layers, width_in = [trunk.convolution(width_in, width, (3, 3), 2)], width
+        else:
+            layers, width_in = [_Both(width_in, width // 2, trunk)], width_in + width // 2
+        for module in self.modules:
+            layer, width_in = module.build(width_in, width // 8, trunk)
+            layers.append(layer)
+        return nn.Sequential(*layers), width_in
+
+
+class _Both(nn.Module):
+    def __init__(self, width_in: int, width: int, trunk: Inception) -> None:
+        super().__init__()
+        self.convolution, self.pool = trunk.convolution(width_in, width, (3, 3), 2), nn.MaxPool2d(3, 2, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return torch.cat([self.convolution(maps), self.pool(maps)], 1)
+
+
+class Inception(Architecture):
+    """Stages of modules in which convolutions of several sizes stand side by side, each module with widths of its own.
+
+    width: channels of the stem, and what the first stage widens. dropout: before the last layer.
+    """
+
+    takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
+
+    stem: str = Choice(*STEMS)
+    width: int = Int(16, 128, log=True, multiple_of=8, default=32)
+    stages: tuple[InceptionStage, ...] = Repeat(OneOf(InceptionStage), 1, 4, default=3)
+    activation: str = Choice(*ACTIVATIONS, default="relu")
+    normalisation: str = Choice(*IMAGE_NORMALISATIONS, default="batch")
+    dropout: float = Float(0.0, 0.5, default=0.0)
+
+    def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:
+        """Return a network that starts near the base rates of the classes, or the mean."""
+        image, width, width_in = as_image(inputs), self.width, self.width
+        layers: list[nn.Module] = [stem(self.stem, image, width, self.normalisation, self.activation)]
+        for stage in self.stages:
+            width = _widened(width, stage.widening)
+            module, width_in = stage.build(width_in, width, self)
+            layers.append(module)
+        return _kept_in_scale(nn.Sequential(Standardise(image), *layers, pooled_head(width_in, outputs, self.dropout)))
+
+    def convolution(self, width_in: int, width: int, kernel: tuple[int, int], stride: int = 1) -> nn.Module:
+        """Return a convolution, of a kernel (height, width), with this network's normalisation and activation."""
+        padding, bias = (kernel[0] // 2, kernel[1] // 2), self.normalisation == "none"
+        conv = nn.Conv2d(width_in, width, kernel, stride, padding, bias=bias)
+        return nn.Sequential(conv, IMAGE_NORMALISATIONS[self.normalisation](width), ACTIVATIONS[self.activation]())
+
+    @staticmethod
+    def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:  # noqa: ARG004  the signature is the language's
+        """Return overrides that leave the stems and the number of stages that suit these images."""
+        return _narrowed(inputs, 4)

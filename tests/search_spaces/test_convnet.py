@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.convnet import VGG, WIDEST, VGGStage
+from search_spaces.convnet import VGG, WIDEST, Inception, InceptionModule, InceptionStage, NoPool, Pooled, VGGStage
 from search_spaces.language import Space
 from search_spaces.spec import Classes, Image
 from search_spaces.testing import INPUTS, OUTPUTS, check_family
 from search_spaces.variation import sample
 
-FAMILIES = (VGG,)
+FAMILIES = (VGG, Inception)
 IMAGES = {name: spec for name, spec in INPUTS.items() if isinstance(spec, Image)}
 DIGITS = OUTPUTS["multiclass"]
 
@@ -121,11 +121,18 @@ def exported(member, spec: Image, path) -> None:
         np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-4)
 
 
-ONNX = {"VGG": VGG(), "VGG, avg": VGG(pooling="avg"), "VGG, stride": VGG(pooling="stride", hidden=64)}
+AVERAGES = InceptionStage(reduction="both", modules=(InceptionModule(pool=Pooled(kind="avg"), factorised="crossed"),))
+ONNX = [
+    pytest.param(VGG(), id="VGG"),
+    pytest.param(Inception(), id="Inception"),
+    pytest.param(VGG(pooling="avg"), id="VGG, avg", marks=pytest.mark.slow),
+    pytest.param(VGG(pooling="stride", hidden=64), id="VGG, stride", marks=pytest.mark.slow),
+    pytest.param(Inception(stages=(AVERAGES,) * 2), id="Inception, avg", marks=pytest.mark.slow),
+]
 
 
 # 5 x 40 makes odd sizes at every halving, where exporters and runtimes differ most.
-@pytest.mark.parametrize("member", ONNX.values(), ids=ONNX.keys())
+@pytest.mark.parametrize("member", ONNX)
 @pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning")  # torch's own
 @pytest.mark.filterwarnings("ignore:# The axis name. batch will not be used:UserWarning")  # it is used
 def test_onnx_keeps_the_batch_dynamic(member, tmp_path):
@@ -159,3 +166,38 @@ def test_hidden_units_and_base_rates():
     network = VGG(hidden=128, dropout=0.3).build(spec, outputs)
     assert convolutions(network)[-1].out_channels == 128
     assert network[-1][-1].bias.softmax(0).tolist() == pytest.approx([0.7, 0.3], abs=0.01)
+
+
+def test_inception_joins_what_each_branch_contributes():
+    module = InceptionModule(point=3, threes=5, fives=2, squeeze=0.25, pool=Pooled(share=4))
+    layer, width = module.build(32, 4, Inception())
+    assert width == 4 * (3 + 5 + 2 + 4)
+    assert layer.eval()(torch.zeros(2, 32, 9, 6)).shape == (2, width, 9, 6)
+    widths = [(convolution.in_channels, convolution.out_channels) for convolution in convolutions(layer)]
+    assert widths == [(32, 12 + 5 + 2), (5, 20), (2, 8), (8, 8), (32, 16)]
+    assert InceptionModule(pool=NoPool()).build(32, 4, Inception())[1] == 4 * 7
+
+
+@pytest.mark.parametrize(("factorised", "reach"), [("none", (5, 5)), ("threes", (5, 5)), ("crossed", (5, 5))])
+def test_inception_sees_five_by_five_however_factorised(factorised, reach):
+    member = Inception(normalisation="none", activation="elu")
+    layer, width = InceptionModule(factorised=factorised, pool=NoPool()).build(1, 8, member)
+    pixels = torch.zeros(1, 1, 11, 11, requires_grad=True)
+    layer(pixels)[0, :, 5, 5].sum().backward()
+    rows, columns = pixels.grad[0, 0].nonzero().T
+    assert width == 7 * 8
+    assert (rows.max() - rows.min() + 1, columns.max() - columns.min() + 1) == reach
+
+
+@pytest.mark.parametrize(("reduction", "width"), [("max", 16), ("stride", 32), ("both", 16 + 16)])
+def test_inception_halves_at_each_stage(reduction, width):
+    layer, _ = InceptionStage(reduction=reduction).build(16, 32, Inception())
+    assert layer[0].eval()(torch.zeros(2, 16, 7, 5)).shape == (2, width, 4, 3)
+
+
+def test_inception_modules_have_widths_of_their_own():
+    modules = (InceptionModule(point=1), InceptionModule(point=8, pool=NoPool()))
+    stages = (InceptionStage(modules=modules), InceptionStage(widening=1.0))
+    network = built(Inception(width=16, stages=stages))
+    assert network[2][-1].width == 4 * 13
+    assert network[-1][-1].in_features == 4 * 8
