@@ -229,13 +229,18 @@ def _coloured(images: Tensor, spec: Image, strength: float, generator: torch.Gen
 
     Contrast is relative to the channel's mean over all images: that of a single image would let a missing pixel spread.
     """
-    mean, std = (torch.tensor(values, device=images.device).view(-1, 1, 1) for values in (spec.mean, spec.std))
-    uniform = 2 * torch.rand(3, len(images), 1, 1, 1, generator=generator, device=images.device) - 1
+    rows, channels, height, width = images.shape
+    mean, std = (torch.tensor(values, device=images.device) for values in (spec.mean, spec.std))
+    uniform = 2 * torch.rand(3, rows, 1, 1, generator=generator, device=images.device) - 1
     brightness, contrast, saturation = (strength * uniform).unbind(0)
-    if spec.channels == 3:
-        images = torch.lerp(images.mean(1, keepdim=True), images, 1 + saturation)
-    images = torch.addcmul(brightness * std - contrast * mean, images, 1 + contrast)
-    return images.clamp_(0.0, 255.0) if spec.dtype == "uint8" else images
+    pixels = images.permute(0, 2, 3, 1).reshape(rows, height * width, channels)
+    if channels == 3:
+        grey, same = torch.full((3, 3), 1 / 3, device=images.device), torch.eye(3, device=images.device)
+        pixels = pixels @ torch.lerp(grey, same, 1 + saturation)
+    lines, offset = pixels.view(rows, height, width * channels), brightness * std - contrast * mean
+    changed = torch.addcmul(offset.repeat(1, 1, width), lines, 1 + contrast)  # a line at once: channels alone are short loops
+    changed = changed.clamp_(0.0, 255.0) if spec.dtype == "uint8" else changed
+    return changed.view(rows, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _cut_out(images: Tensor, spec: Image, share: float, generator: torch.Generator) -> Tensor:
