@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.data.columns import Columns, Encoded
+from automl.data.columns import Columns
+from automl.data.image_load import load_data
 from automl.data.kinds import Detected, detect_kinds, notable_lines
-from automl.data.load import Loaded, load
+from automl.data.load import Loaded
+from automl.data.names import listed
+from automl.data.pictures import joined
 from automl.data.roles import Roles, class_factors, read_roles, row_counters, weights_beside
 from automl.data.splits import Folds, Rows, make_folds, quantile_bins
 from automl.data.target import Label, Target, detect_task, encode_target
-from automl.errors import DataError
+from automl.errors import DataError, OptionError
 from automl.metrics import Metric, TaskKind, default_metric, metric
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ class Assembled:
 class _Beside:
     """The user's own validation or test rows."""
 
-    encoded: Encoded
+    loaded: Loaded
     target: Array
     weight: Array
     notices: tuple[str, ...]
@@ -69,7 +72,8 @@ class _Beside:
 
 def assemble(data: object, options: DataOptions) -> Assembled:
     """Read, judge, divide and encode. Raises `DataError` and `OptionError`."""
-    loaded = load(data, options.target)
+    loaded = load_data(data, options)
+    options, set_aside = _with_parts(loaded, options)
     kind, why = detect_task(loaded.target, options.kind)
     scoring = default_metric(kind) if options.metric is None else metric(options.metric, kind)
     target = encode_target(loaded.target, kind)
@@ -77,10 +81,9 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     folds, report = _divided(target, roles, options)
     seen = folds[0][0] if len(folds) == 1 else np.setdiff1d(np.arange(len(target.values)), report)
     part = loaded.frame.iloc[seen].reset_index(drop=True)
-    kinds = _kinds(part, loaded.rows[seen], roles, options)
-    columns = Columns.fit(part, kinds, loaded.positional)
-    fitted = (columns, target, kind)
-    own = [_beside(name, loaded, fitted, options) for name in ("validation", "test")]
+    kinds = _kinds(part, loaded.rows[seen], roles, options) if loaded.images is None else {}
+    encoder = Columns.fit(part, kinds, loaded.positional) if loaded.images is None else loaded.images.form
+    own = [_beside(name, loaded, target, kind, options) for name in ("validation", "test")]
     folds, report = _with_own_rows(len(target.values), folds, report, own)
     besides = [beside for beside in own if beside is not None]
     everything = np.concatenate([target.values, *(beside.target for beside in besides)])
@@ -91,24 +94,46 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     return Assembled(
         kind=kind,
         metric=scoring,
-        features=_joined([columns.transform(loaded.frame), *(beside.encoded for beside in besides)]),
+        features=_features(encoder, [loaded, *(beside.loaded for beside in besides)]),
         target=everything,
         loss_weight=loss_weight,
         score_weight=weight,
         folds=folds,
         report=report,
         reports_own=options.test is not None,
-        encoder=columns,
+        encoder=encoder,
         classes=target.classes,
         target_name=str(loaded.target.name),
         notices=(
             *loaded.notices,
+            *set_aside,
             *(n for beside in besides for n in beside.notices),
             *_late(target, folds),
             *notable_lines(kinds),
+            *_beside_images(loaded, roles),
         ),
-        reasons=(why, *(found.line for found in kinds.values())),
+        reasons=(why, *loaded.reasons, *(found.line for found in kinds.values())),
     )
+
+
+def _with_parts(loaded: Loaded, options: DataOptions) -> tuple[DataOptions, list[str]]:
+    """Return the options with the user's own rows that were found in the data, unless he gave others, and the notices due."""
+    parts, notices = dict(loaded.parts), []
+    if "validation" in parts and (options.folds or options.repeats) and options.validation is None:
+        notices.append(f"{loaded.source}: its validation part is left out, because folds choose")
+        del parts["validation"]
+    wanted = {name: part for name, part in parts.items() if getattr(options, name) is None}
+    if loaded.images is not None and options.columns and not len(loaded.frame.columns):
+        raise OptionError("columns must be left out for images, which have none")
+    return replace(
+        options, validation=wanted.get("validation", options.validation), test=wanted.get("test", options.test)
+    ), notices
+
+
+def _beside_images(loaded: Loaded, roles: Roles) -> list[str]:
+    """Return a notice of the columns of a table of images that nothing is made of."""
+    names = [name for name in loaded.frame.columns if name not in roles.columns] if loaded.images is not None else []
+    return [f"columns {listed(names)} are set aside: networks learn from the images alone"] if names else []
 
 
 def _divided(target: Target, roles: Roles, options: DataOptions) -> tuple[Folds, Rows]:
@@ -129,20 +154,19 @@ def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptio
     return kinds
 
 
-def _beside(name: str, loaded: Loaded, fitted: tuple[Columns, Target, TaskKind], options: DataOptions) -> _Beside | None:
-    """Return the user's own "validation" or "test" rows, encoded like those of training; None where there are none.
+def _beside(name: str, loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> _Beside | None:
+    """Return the user's own "validation" or "test" rows, read like those of training; None where there are none.
 
     Raises `DataError` that names the option.
     """
     data = options.validation if name == "validation" else options.test
     if data is None:
         return None
-    columns, target, kind = fitted
     try:
-        own = load(data, loaded.target.name)
+        own = load_data(data, options, loaded)
         values = encode_target(own.target, kind, target.classes).values
         notices = tuple(f"{name}: {notice}" for notice in own.notices)
-        return _Beside(columns.transform(own.frame), values, weights_beside(own, options), notices)
+        return _Beside(own, values, weights_beside(own, options), notices)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 
@@ -157,10 +181,13 @@ def _with_own_rows(rows: int, folds: Folds, report: Rows, own: Sequence[_Beside 
     return folds, report if test is None else np.arange(rows, rows + len(test.target))
 
 
-def _joined(parts: Sequence[Encoded]) -> Encoded:
-    if len(parts) == 1:
-        return parts[0]
-    return Encoded(np.concatenate([part.numeric for part in parts]), np.concatenate([part.categorical for part in parts]))
+def _features(encoder: Encoder, parts: Sequence[Loaded]) -> Features:
+    """Return the features of all parts, one behind the other."""
+    images = [part.images for part in parts if part.images is not None]
+    if images:
+        return (joined([part.stored for part in images], [part.paths for part in images], images[0].form),)
+    encoded = [encoder.transform(part.frame) for part in parts]
+    return encoded[0] if len(encoded) == 1 else tuple(np.concatenate(columns) for columns in zip(*encoded, strict=True))
 
 
 # ---------------------------------------------------------------------------------------------------------------- weights

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from automl.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 KIND = "images"
 FITS = ("crop", "pad", "stretch")
 DTYPES = ("uint8", "float32")
+SCALES = (1.0, 255.0)
 LARGEST = 4096  # pixels of a side; beyond, one image outgrows what a network can take
 _FORMAT = 1
 
@@ -24,7 +28,8 @@ class ImageFormat:
 
     dtype: "uint8", or "float32" where arrays held other numbers than whole ones from 0 to 255. fit: what becomes of an image of
     another shape, "crop" (its shorter side is scaled to fit, the middle is kept), "pad" (its longer side is scaled to fit, black
-    is put around) or "stretch". Raises `ModelError` for a form that can't be.
+    is put around) or "stretch". scale: what arrays of floats are multiplied by to be in the units of 8-bit images: 255 where
+    those of training held numbers from 0 to 1. Raises `ModelError` for a form that can't be.
     """
 
     height: int
@@ -32,6 +37,7 @@ class ImageFormat:
     channels: int
     dtype: str = "uint8"
     fit: str = "crop"
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         for name, most in (("height", LARGEST), ("width", LARGEST), ("channels", None)):
@@ -42,15 +48,29 @@ class ImageFormat:
             if getattr(self, name) not in known:
                 raise ModelError(f"images: {name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
 
+        if self.scale not in SCALES:
+            raise ModelError(f"images: scale must be 1 or 255, got {self.scale!r}")
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Return height, width and channels."""
         return self.height, self.width, self.channels
 
+    def transform(self, data: object) -> tuple[NDArray[Any]]:
+        """Return the images in data, `(n, height, width, channels)` of `dtype`, in a tuple of their own.
+
+        data: an array `(n, h, w[, c])` or one image of it, paths, bytes or PIL images, in a list or one alone, a folder (all
+        images below it), an .npz file (of several parts the training images), a table with a column of paths, or a torch Dataset.
+        Raises `DataError` for anything else, and for an image that can't be read, which it names.
+        """
+        from automl.data.image_encode import encode_images
+
+        return (encode_images(self, data),)
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON data."""
         size = {"height": self.height, "width": self.width, "channels": self.channels}
-        return {"kind": KIND, "format": _FORMAT, **size, "dtype": self.dtype, "fit": self.fit}
+        return {"kind": KIND, "format": _FORMAT, **size, "dtype": self.dtype, "fit": self.fit, "scale": self.scale}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ImageFormat:
@@ -60,6 +80,6 @@ class ImageFormat:
                 raise ModelError(f"images: kind must be {KIND!r}, got {data['kind']!r}")
             if data["format"] != _FORMAT:
                 raise ModelError(f"images: format must be {_FORMAT}, got {data['format']!r}; a newer automl may read it")
-            return cls(data["height"], data["width"], data["channels"], data["dtype"], data["fit"])
+            return cls(data["height"], data["width"], data["channels"], data["dtype"], data["fit"], data["scale"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"images: must be what automl wrote, but {type(error).__name__}: {error}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from automl.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from automl.data.image_load import Images
 
 
 _NUMBER = re.compile(r"-?\d+(\.\d*)?")
@@ -41,7 +43,9 @@ class Loaded:
 
     frame: the features, unique str names, index 0..rows-1. target: same index, nothing missing, `target.name` is its name.
     rows: int64, the positions in the user's data of the rows kept (rows without a target are dropped). source: for reports.
-    positional: the data came as arrays without names. notices: one line each.
+    positional: the data came as arrays without names. notices: one line each. images: in place of the features, where the rows
+    are images; the frame then holds what was beside them. reasons: one line each, of what was found out. parts: the user's own
+    rows for "validation" and "test", where the data hold them.
     """
 
     frame: pd.DataFrame
@@ -50,6 +54,9 @@ class Loaded:
     source: str
     positional: bool
     notices: tuple[str, ...]
+    images: Images | None = None
+    reasons: tuple[str, ...] = ()
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load(data: object, target: object = None) -> Loaded:
@@ -64,15 +71,17 @@ def load(data: object, target: object = None) -> Loaded:
         table, values = _pair(data[0], data[1], target)
     else:
         table = read_table(data)
-        table, values = _split(table, target)
+        table, values = split_target(table, target)
     return _joined(table, values)
 
 
 def read_table(data: object) -> Table:
     """Return the table in `data`: a path, a DataFrame, an array (rows, columns), a dict of columns or of one row, a list of rows.
 
-    Raises `DataError` for anything else.
+    A `Table` comes back as it is. Raises `DataError` for anything else.
     """
+    if isinstance(data, Table):
+        return data
     if isinstance(data, (str, os.PathLike)):
         path = Path(os.fspath(data))
         frame, notices = read_file(path)
@@ -137,8 +146,8 @@ def _objects(rows: Any) -> Any:
 # -------------------------------------------------------------------------------------------------------------------- target
 
 
-def _split(table: Table, target: object) -> tuple[Table, pd.Series[Any]]:
-    """Take the target's column out of a table."""
+def split_target(table: Table, target: object) -> tuple[Table, pd.Series[Any]]:
+    """Take the target's column out of a table. Raises `DataError` where there is no such column."""
     names = list(table.frame.columns)
     if table.positional:
         raise DataError("data: an array needs its target beside it; give (X, y)")
@@ -166,7 +175,7 @@ def _same(label: object, target: object) -> bool:
 
 def _pair(x: object, y: Any, name: object) -> tuple[Table, pd.Series[Any]]:
     """Return the parts of (X, y), matched by position."""
-    table, target = read_table(x), _as_target(y, name)
+    table, target = read_table(x), as_target(y, name)
     frame, column = table.frame, str(target.name)
     if column in frame.columns and frame[column].equals(target):
         raise DataError(f"X must not hold the target, but its column {column!r} is y; drop it")
@@ -175,7 +184,7 @@ def _pair(x: object, y: Any, name: object) -> tuple[Table, pd.Series[Any]]:
     return table, target
 
 
-def _as_target(y: Any, name: object) -> pd.Series[Any]:
+def as_target(y: Any, name: object) -> pd.Series[Any]:
     """Return the y of (X, y) as a column; `name` goes before its own."""
     if isinstance(y, pd.DataFrame):
         y = y.iloc[:, 0] if y.shape[1] == 1 else y.to_numpy()
@@ -184,7 +193,9 @@ def _as_target(y: Any, name: object) -> pd.Series[Any]:
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
         if array.ndim != 1:
-            raise DataError(f"y: must have one value for each row, got shape {array.shape}; one target at a time")
+            is_one_hot = array.ndim == 2 and array.dtype.kind in "biuf" and bool(((array == 0) | (array == 1)).all())
+            fix = "use y.argmax(1) for one column per class" if is_one_hot else "one target at a time"
+            raise DataError(f"y: must have one value for each row, got shape {array.shape}; {fix}")
         y = pd.Series(array).infer_objects()
     label = name if name is not None else y.name
     target: pd.Series[Any] = y.reset_index(drop=True)

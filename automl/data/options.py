@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from automl.data.image_format import FITS, LARGEST
 from automl.data.splits import Division
-from automl.errors import OptionError
+from automl.errors import OptionError, nearest
 
 BALANCED = "balanced"
 
@@ -18,6 +19,10 @@ class DataOptions:
 
     validation, test: data in any form that the training data may have. groups, time, sample_weight: the name of a column, or one
     value for each row of the data. class_weight: "balanced" or {label: weight}.
+
+    image_size: pixels of a side, or (height, width). image_fit: what becomes of images of another shape, see `ImageFormat`.
+    image_memory: bytes that decoded images may take; None: a quarter of what is free. Beyond, files are decoded when they are
+    wanted. max_broken: the share of images that may be unreadable, which are left out; unless it is 0, one always may.
 
     Raises:
         OptionError: an option is out of range or contradicts another.
@@ -36,6 +41,10 @@ class DataOptions:
     time: Any = None
     sample_weight: Any = None
     class_weight: str | Mapping[Any, float] | None = None
+    image_size: int | tuple[int, int] | None = None
+    image_fit: str = FITS[0]
+    image_memory: float | None = None
+    max_broken: float = 0.01
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,11 +62,28 @@ class DataOptions:
         if self.folds == 1 and (self.repeats or 1) > 1:
             raise OptionError(f"repeats must be 1 for a single fold, got {self.repeats}; use folds=5")
         self._check_class_weight()
+        self._check_images()
 
     def _check_class_weight(self) -> None:
         weight = self.class_weight
         if not (weight is None or isinstance(weight, Mapping) or (isinstance(weight, str) and weight == BALANCED)):
             raise OptionError(f"class_weight must be 'balanced' or a dict of label: weight, got {weight!r}")
+
+    def _check_images(self) -> None:
+        size = self.image_size
+        sides = list(size) if isinstance(size, (tuple, list)) else [size, size]
+        right = all(isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= LARGEST for side in sides)
+        if size is not None and not (right and len(sides) == 2):
+            raise OptionError(f"image_size must be a whole number from 1 to {LARGEST}, or two, (height, width), got {size!r}")
+        if self.image_fit not in FITS:
+            raise OptionError(
+                f"image_fit must be one of {', '.join(FITS)}, got {self.image_fit!r}{nearest(self.image_fit, FITS)}"
+            )
+        for name, value, most in (("image_memory", self.image_memory, float("inf")), ("max_broken", self.max_broken, 1.0)):
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if value is not None and not (is_number and 0 <= value <= most):
+                unit = "bytes, 0 or more" if most > 1 else "a share, from 0 to 1"
+                raise OptionError(f"{name} must be {unit}, got {value!r}")
 
     @property
     def division(self) -> Division:

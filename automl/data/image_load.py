@@ -1,0 +1,158 @@
+"""Whatever a user has of images becomes pixels, or files yet to be decoded, and one target; or one clear error.
+
+The form (size, channels, type) is read from the headers of all images of the data, before rows are dealt out: it is no statistic,
+and says nothing about labels. Images are decoded once, which is also how broken ones are found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from automl.data.features import Stored
+from automl.data.image_choice import choose_form
+from automl.data.image_encode import in_form
+from automl.data.image_format import ImageFormat
+from automl.data.image_sources import Found, Inputs, find_images
+from automl.data.load import Loaded, as_target, load, split_target
+from automl.data.pictures import Broken, Pictures, check, decode, memory_for_images
+from automl.data.pixels import Pixels, as_array, read_pixels, stored
+from automl.data.target import missing_target
+from automl.errors import DataError
+
+if TYPE_CHECKING:
+    from automl.data.options import DataOptions
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The images of the rows of a `Loaded`: `stored` in the form, and their paths where they can be decoded again."""
+
+    stored: Stored
+    form: ImageFormat
+    paths: Array | None
+
+
+def load_data(data: Any, options: DataOptions, like: Loaded | None = None) -> Loaded:
+    """Return the target, and the table or the images, of any data. Raises `DataError`.
+
+    like: the data of training, where these are rows beside them: of the same kind and form, with the same name of the target.
+    """
+    found, data = find_images(data, options.columns or ())
+    trained = None if like is None else like.images
+    if like is not None and (found is None) != (trained is None):
+        kinds = ("images", "a table") if trained is not None else ("a table", "images")
+        raise DataError(f"data: must be {kinds[0]}, as in training, got {kinds[1]}")
+    name = options.target if like is None else like.target.name
+    if found is None:
+        return load(data, name)
+    return load_images(found, options, name, None if trained is None else trained.form)
+
+
+def load_images(found: Found, options: DataOptions, name: object, form: ImageFormat | None = None) -> Loaded:
+    """Return images, in the form given or else in the one that suits them, with their target. Raises `DataError`."""
+    if not len(found.images):
+        raise DataError("data: must have rows, got none")
+    if found.labels is None and found.table is None and not found.is_inputs:
+        raise DataError(f"data: images need their labels beside them, but {found.source} holds none; give (X, y)")
+    frame, target = _labels(found, name)
+    images, broken, notices, reason = _pixels(found, form, options)
+    if isinstance(found.images, Inputs):
+        given = found.images.labels
+        target = as_target([given.get(position) for position in range(len(found.images))], name or found.target)
+    notices = [*found.notices, *notices, *_broken(found, broken, options.max_broken)]
+    rows, missing = _rows(target, broken)
+    if len(rows) < len(target):
+        frame, target = frame.iloc[rows].reset_index(drop=True), target.iloc[rows].reset_index(drop=True)
+        paths = None if images.paths is None else images.paths[rows]
+        kept = Pictures(paths, images.form) if isinstance(images.stored, Pictures) and paths is not None else images.stored[rows]
+        images = Images(kept, images.form, paths)
+    return Loaded(frame, target, rows, found.source, False, (*notices, *missing), images, reason, found.parts)
+
+
+# ------------------------------------------------------------------------------------------------------------------- labels
+
+
+def _labels(found: Found, name: object) -> tuple[pd.DataFrame, pd.Series[Any]]:
+    """Return the columns that may have roles, and the target, both for all rows; that of a Dataset is known only later."""
+    rows = len(found.images)
+    if found.is_inputs:
+        return pd.DataFrame(index=range(rows)), pd.Series(np.zeros(rows))
+    if found.table is None or found.column is None:
+        frame, target = pd.DataFrame(index=range(rows)), as_target(found.labels, name or found.target)
+    elif found.labels is not None:
+        frame, target = found.table.frame.drop(columns=found.column.name), as_target(found.labels, name)
+    else:
+        table, target = split_target(found.table, name)
+        if found.column.name not in table.frame:
+            raise DataError(f"target: must be another column than {found.column.name!r}, which holds the paths of images")
+        frame = table.frame.drop(columns=found.column.name)
+    if len(target) != rows:
+        shape = tuple(getattr(found.images, "shape", ()))
+        fix = "; the images must come first: np.moveaxis(X, -1, 0)" if shape and shape[-1] == len(target) else ""
+        raise DataError(f"X and y must have the same length, got {rows} images and {len(target)} labels{fix}")
+    return frame, target
+
+
+def _rows(target: pd.Series[Any], broken: Broken) -> tuple[Array, list[str]]:
+    """Return the rows with an image and a target, and the notice due."""
+    intact = np.ones(len(target), dtype=bool)
+    intact[list(broken)] = False
+    missing = missing_target(target[intact])
+    if missing.all():
+        raise DataError(f"target {target.name!r} must have values, all {len(missing)} rows are missing")
+    notice = (
+        f"{int(missing.sum())} of {len(target)} images have no target {target.name!r} (missing or infinite); they are left out"
+    )
+    return np.flatnonzero(intact)[~missing], [notice] if missing.any() else []
+
+
+# ------------------------------------------------------------------------------------------------------------------- pixels
+
+
+def _pixels(found: Found, form: ImageFormat | None, options: DataOptions) -> tuple[Images, Broken, list[str], tuple[str, ...]]:
+    """Return all images, which of them are broken, the notices due, and the reasons for a form that was chosen here."""
+    if form is not None:
+        stored_images, broken = _decoded(found, None, form, options)
+        return _kept(found, stored_images, form), broken, [], ()
+    pixels = read_pixels(found.images) if found.is_array else None
+    choice = choose_form(found, pixels, options)
+    images, broken = _decoded(found, pixels, choice.form, options)
+    form = choice.form
+    if choice.is_arrays and isinstance(images, np.ndarray):
+        images, scale = stored(images)
+        form = replace(form, dtype=images.dtype.name, scale=scale)
+    notices = [*(() if pixels is None else pixels.notices), *choice.notices]
+    return _kept(found, images, form), broken, notices, (choice.reason,)
+
+
+def _kept(found: Found, images: Stored, form: ImageFormat) -> Images:
+    return Images(images, form, np.array(found.images) if found.is_files else None)
+
+
+def _decoded(found: Found, pixels: Pixels | None, form: ImageFormat, options: DataOptions) -> tuple[Stored, Broken]:
+    """Return the images in the form, as `Pictures` where an array would take too much memory, and the broken ones."""
+    if found.is_array:
+        return in_form(as_array(found.images) if pixels is None else pixels.images, form), {}
+    memory = memory_for_images() if options.image_memory is None else options.image_memory
+    size = len(found.images) * int(np.prod(form.shape)) * np.dtype(form.dtype).itemsize
+    if found.is_files and size > memory:
+        return Pictures(np.array(found.images), form), check(found.images, form)
+    return decode(found.images, form, in_order=found.is_inputs)
+
+
+def _broken(found: Found, broken: Broken, most: float) -> list[str]:
+    """Return the notice of broken images. Raises `DataError` where they are more than may be: a share, but one in any case."""
+    if not broken:
+        return []
+    allowed = max(1, int(most * len(found.images))) if most else 0
+    named = f"{len(broken)} of {len(found.images)} images can't be read: {found.named(broken)}"
+    if len(broken) > allowed or len(broken) == len(found.images):
+        raise DataError(f"data: at most {allowed} images may be unreadable (max_broken={most:g}), but {named}")
+    return [f"{named}; left out"]

@@ -1,0 +1,146 @@
+"""Many images as one array: decoded at once by a pool of threads (Pillow lets go of the interpreter), or file by file when asked.
+
+What fits into memory is decoded once. What doesn't is `Pictures`, which look like an array to whoever takes rows of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from automl.data.features import Stored
+from automl.data.picture import BrokenError, Item, draw
+from automl.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from automl.data.image_format import ImageFormat
+
+Array: TypeAlias = NDArray[Any]
+Broken: TypeAlias = dict[int, str]  # the reasons why images can't be read, by their position
+
+_SHARE = 4  # decoded images may take a quarter of the free memory: copies of batches, networks and other processes want the rest
+_PIECE = 16  # images that a thread is given at once
+_MEMINFO = Path("/proc/meminfo")
+
+
+class Pictures:
+    """Files of images that are decoded when rows are taken: `pictures[rows]` is `(len(rows), height, width, channels)`.
+
+    paths: of the files, absolute, a numpy array of texts `(n,)`. form: what each becomes. The calling thread decodes, and any
+    number of threads may call at once. Raises `DataError` that names the file where one has vanished or broken since.
+    """
+
+    def __init__(self, paths: Array, form: ImageFormat) -> None:
+        self.paths = paths
+        self.form = form
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The number of images, then the shape of one."""
+        return (len(self.paths), *self.form.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What pixels are decoded to."""
+        return np.dtype(self.form.dtype)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> Array:
+        wanted = self.paths[rows]
+        images = np.empty((len(wanted), *self.form.shape), dtype=self.dtype)
+        for image, path in zip(images, wanted.tolist(), strict=True):
+            try:
+                image[...] = draw(path, self.form)
+            except BrokenError as error:
+                raise DataError(f"{path}: must be the image that it was when the task was made, but {error}") from error
+        return images
+
+
+def joined(parts: Sequence[Stored], paths: Sequence[Array | None], form: ImageFormat) -> Stored:
+    """Return the images of all parts, one behind the other; files where one part holds files. paths: of the parts' images.
+
+    Raises `OptionError` where only some parts can be files.
+    """
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    if len(arrays) == len(parts):
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    files = [part for part in paths if part is not None]
+    if len(files) < len(parts):
+        raise OptionError(
+            "validation and test must be files too where the images of the data are decoded during training; raise image_memory"
+        )
+    return Pictures(np.concatenate(files), form)
+
+
+def decode(items: Sequence[Item], form: ImageFormat, *, in_order: bool = False) -> tuple[Array, Broken]:
+    """Return all images in a form, `(n, height, width, channels)`, and those that can't be read, whose pixels are 0.
+
+    in_order: ask for the items one after the other in this thread.
+    """
+    images = np.zeros((len(items), *form.shape), dtype=form.dtype)
+
+    def fill(position: int) -> None:
+        images[position] = draw(items[position], form)
+
+    return images, in_threads(len(items), fill, in_order=in_order)
+
+
+def check(items: Sequence[Item], form: ImageFormat) -> Broken:
+    """Return which images can't be read: all are decoded once, and nothing is kept. It takes as long as an epoch's decoding."""
+
+    def look(position: int) -> None:
+        draw(items[position], form)
+
+    return in_threads(len(items), look)
+
+
+def in_threads(number: int, work: Callable[[int], None], *, in_order: bool = False) -> Broken:
+    """Do the work for all positions, in threads unless in order; return the reasons of those that are broken."""
+
+    def piece(start: int) -> Broken:
+        broken: Broken = {}
+        for position in range(start, min(start + _PIECE, number)):
+            try:
+                work(position)
+            except BrokenError as error:
+                broken[position] = str(error)
+        return broken
+
+    together: Broken = {}
+    starts = range(0, number, _PIECE)
+    for broken in map(piece, starts) if in_order else _mapped(piece, starts):
+        together |= broken
+    return together
+
+
+def _mapped(work: Callable[[int], Broken], starts: range) -> Iterator[Broken]:
+    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(starts))
+    if threads < 2:
+        yield from map(work, starts)
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    try:
+        yield from pool.map(work, starts)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def memory_for_images() -> float:
+    """Return the bytes that decoded images may take: a quarter of what is free, infinite where the system doesn't tell."""
+    try:
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        try:
+            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (ValueError, OSError, AttributeError):
+            return float("inf")
+    return free / _SHARE
