@@ -131,9 +131,10 @@ class ResNet(Architecture):
 class _Block(nn.Module):
     """A branch that is added to a shortcut.
 
-    Branches start as zero, so that a deep network begins as a shallow one: by the last scale (Goyal et al. 2017, section 5.1), by
-    the last convolution where there is no norm (Zhang et al., "Fixup Initialization", 2019). Branches that end in a convolution
-    behind norms are left as they are, as in He et al. 2016.
+    Beside a shortcut that is the input itself, branches start as zero, so that a deep network begins as a shallow one: by their
+    last scale (Goyal et al. 2017, section 5.1), by the last convolution where there is no norm (Zhang et al., "Fixup
+    Initialization", 2019). Those that end in a convolution behind norms are left as they are (He et al. 2016), and, unlike in
+    Goyal et al., those beside a convolution: it sees a quarter of the pixels, and short trainings don't make up for that start.
     """
 
     def __init__(self, stage: Stage, shape: tuple[int, int, int], drop: float, net: ResNet) -> None:
@@ -146,15 +147,15 @@ class _Block(nn.Module):
             layers += [net.norm_act(conv.in_channels), conv]
         if not net.preactivation:
             layers.append(IMAGE_NORMALISATIONS[net.normalisation](width))
-        last = layers[-1] if not bias else later[-1]
-        if bias or not net.preactivation:
-            for parameter in last.parameters():
+        same = (width_in, 1) == (width, stride)
+        if same and (bias or not net.preactivation):
+            for parameter in (later[-1] if bias else layers[-1]).parameters():
                 nn.init.zeros_(parameter)
         if stage.excitation:
             layers.append(_Excitation(width, stage.excitation))
         self.first = net.norm_act(width_in) if net.preactivation else nn.Identity()
         self.branch, self.drop = nn.Sequential(*layers), _DropPath(drop)
-        self.shortcut = nn.Identity() if (width_in, 1) == (width, stride) else _shortcut(shape, net)
+        self.shortcut = nn.Identity() if same else _shortcut(shape, net)
         self.last = nn.Identity() if net.preactivation else ACTIVATIONS[net.activation]()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -74,14 +74,14 @@ def test_default_is_small():
     assert 8e6 < macs(network) < 15e6
 
 
-@pytest.mark.parametrize("net", [ResNet(), ResNet(normalisation="none"), ResNet(normalisation="group")], ids=repr)
-def test_branches_begin_as_zero(net):
-    network = build(net).eval()
-    blocks = [module for module in network.modules() if hasattr(module, "branch")]
-    assert len(blocks) == 3
-    for block in blocks:
+@pytest.mark.parametrize("normalisation", ["batch", "group", "none"])
+def test_branches_beside_an_identity_begin_as_zero(normalisation):
+    network = build(ResNet(normalisation=normalisation, stages=(Basic(blocks=2), Bottleneck(blocks=2)))).eval()
+    largest = []
+    for block in (module for module in network.modules() if hasattr(module, "branch")):
         width = next(layer for layer in block.branch.modules() if isinstance(layer, nn.Conv2d)).in_channels
-        assert block.branch(torch.randn(2, width, 8, 8)).abs().max() == 0
+        largest.append(block.branch(torch.randn(2, width, 8, 8)).abs().max().item())
+    assert [each > 0 for each in largest] == [True, False, True, False]
 
 
 def test_drop_path_leaves_out_whole_rows_and_keeps_the_mean():
