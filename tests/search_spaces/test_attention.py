@@ -37,7 +37,7 @@ def test_conforms():
 
 @pytest.mark.slow
 def test_conforms_everywhere():
-    check_family(ViT, samples=3, seed=1)
+    check_family(ViT, samples=1, seed=2)
 
 
 @pytest.mark.parametrize("tokens", EVERY_TOKENS)
