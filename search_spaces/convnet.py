@@ -202,7 +202,7 @@ class InceptionStage(Searchable):
     al. 2015, figure 10, with one branch of convolutions instead of two).
     """
 
-    reduction: str = Choice("max", "stride", "both")
+    reduction: str = Choice("max", "stride", "both", default="both")
     widening: float = Choice(1.0, 1.5, 2.0, ordered=True, default=2.0)
     modules: tuple[InceptionModule, ...] = Repeat(OneOf(InceptionModule), 1, 4, default=1)
 
@@ -232,14 +232,15 @@ class _Both(nn.Module):
 class Inception(Architecture):
     """Stages of modules in which convolutions of several sizes stand side by side, each module with widths of its own.
 
-    width: channels of the stem, and what the first stage widens. dropout: before the last layer.
+    The stem halves the maps by default, because modules cost a CPU more by the place than by the multiplication. width: channels
+    of the stem, and what the first stage widens. dropout: before the last layer.
     """
 
     takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
 
-    stem: str = Choice(*STEMS)
+    stem: str = Choice(*STEMS, default="halving")
     width: int = Int(16, 128, log=True, multiple_of=8, default=32)
-    stages: tuple[InceptionStage, ...] = Repeat(OneOf(InceptionStage), 1, 4, default=3)
+    stages: tuple[InceptionStage, ...] = Repeat(OneOf(InceptionStage), 1, 4, default=2)
     activation: str = Choice(*ACTIVATIONS, default="relu")
     normalisation: str = Choice(*IMAGE_NORMALISATIONS, default="batch")
     dropout: float = Float(0.0, 0.5, default=0.0)
