@@ -29,10 +29,10 @@ _ROUND = 8  # pixels that the sides of such an image are multiples of, so that n
 
 @dataclass(frozen=True)
 class Choice:
-    """A form, the line that says why, and the notices due. is_arrays: the images are single arrays."""
+    """A form, why it has this size, and the notices due. is_arrays: the images are single arrays."""
 
     form: ImageFormat
-    reason: str
+    why: str
     notices: tuple[str, ...] = ()
     is_arrays: bool = False
 
@@ -45,14 +45,19 @@ def choose_form(found: Found, pixels: Pixels | None, options: DataOptions) -> Ch
     headers, is_arrays = _headers(found)
     dtype = "float32" if all(header.is_deep for header in headers) else "uint8"
     choice = _choice(headers, dtype, 1.0, options)
-    return Choice(choice.form, choice.reason, () if is_arrays else tuple(_notices(headers)), is_arrays)
+    return Choice(choice.form, choice.why, () if is_arrays else tuple(_notices(headers)), is_arrays)
 
 
 def _choice(headers: Sequence[Header], dtype: str, scale: float, options: DataOptions) -> Choice:
     size, why = choose_size(np.array([(header.height, header.width) for header in headers]), options)
     form = ImageFormat(*size, _channels(headers), dtype, options.image_fit, scale)
+    return Choice(form, why)
+
+
+def form_line(form: ImageFormat, why: str) -> str:
+    """Return what a user is told of the form."""
     colours = {1: "grey", 3: "in colour"}.get(form.channels, f"of {form.channels} channels")
-    return Choice(form, f"images: {form.height} x {form.width} pixels, {colours}, {form.dtype}; {why}")
+    return f"images: {form.height} x {form.width} pixels, {colours}, {form.dtype}; {why}"
 
 
 def choose_size(sizes: np.ndarray[tuple[int, int], np.dtype[np.int64]], options: DataOptions) -> tuple[tuple[int, int], str]:

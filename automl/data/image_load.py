@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from automl.data.features import Stored
-from automl.data.image_choice import choose_form
+from automl.data.image_choice import choose_form, form_line
 from automl.data.image_encode import in_form
 from automl.data.image_format import ImageFormat
 from automl.data.image_sources import Found, Inputs, find_images
@@ -129,7 +129,7 @@ def _pixels(found: Found, form: ImageFormat | None, options: DataOptions) -> tup
         images, scale = stored(images)
         form = replace(form, dtype=images.dtype.name, scale=scale)
     notices = [*(() if pixels is None else pixels.notices), *choice.notices]
-    return _kept(found, images, form), broken, notices, (choice.reason,)
+    return _kept(found, images, form), broken, notices, (form_line(form, choice.why),)
 
 
 def _kept(found: Found, images: Stored, form: ImageFormat) -> Images:

@@ -93,7 +93,8 @@ class Inputs(Sequence[Any]):
         if len(pair) != 2:
             raise DataError(f"data: items of a Dataset must be (input, label), got {len(pair)} parts")
         label = pair[1]
-        self.labels[position] = label.item() if hasattr(label, "item") and np.size(label) == 1 else label
+        is_scalar = hasattr(label, "item") and int(np.prod(getattr(label, "shape", (0,)))) == 1
+        self.labels[position] = label.item() if is_scalar else label
         return pair[0]
 
 

@@ -64,6 +64,16 @@ class Pictures:
         return images
 
 
+def gather(stored: Stored, rows: NDArray[np.int64]) -> Array:
+    """Return rows of features; those of files are decoded in threads."""
+    if not isinstance(stored, Pictures):
+        return stored[rows]
+    images, broken = decode(stored.paths[rows].tolist(), stored.form)
+    if broken:
+        stored[rows[list(broken)[:1]]]  # says which file is broken
+    return images
+
+
 def joined(parts: Sequence[Stored], paths: Sequence[Array | None], form: ImageFormat) -> Stored:
     """Return the images of all parts, one behind the other; files where one part holds files. paths: of the parts' images.
 

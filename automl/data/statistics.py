@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.data.columns import Columns
+from automl.data.flips import flips_that_keep_labels
+from automl.data.pictures import gather
 from search_spaces.spec import CategoricalColumn, Classes, Image, Inputs, NumericColumn, Outputs, Table, Values
 
 if TYPE_CHECKING:
@@ -22,22 +24,27 @@ _IMAGES = 2000  # that statistics are taken of: more change no digit that matter
 QUANTILES = 49  # ranks, evenly spaced from the minimum to the maximum
 
 
-def describe_inputs(features: Features, rows: Array, encoder: Encoder, target: Array, outputs: Outputs) -> Inputs:  # noqa: ARG001
+def describe_inputs(features: Features, rows: Array, encoder: Encoder, target: Array, outputs: Outputs) -> Inputs:
     """Return what networks are told of the features over `rows`, of which `encoder` made them.
 
     target: codes or values of all rows, `(all rows,)`. outputs: those of the same rows.
     """
     if isinstance(encoder, Columns):
         return describe_table(features, rows, encoder)
-    return describe_images(features, rows, encoder)
+    return describe_images(features, rows, encoder, target, outputs)
 
 
-def describe_images(features: Features, rows: Array, form: ImageFormat) -> Image:
-    """Return the mean and standard deviation of each channel over the images of `rows`, of many over 2,000 spread evenly."""
-    some = features[0][_spread_evenly(rows, _IMAGES)]
-    moments = [(float(plane.mean(dtype=np.float64)), _spread(plane)) for plane in np.moveaxis(some, -1, 0)]
+def describe_images(features: Features, rows: Array, form: ImageFormat, target: Array, outputs: Outputs) -> Image:
+    """Return mean and standard deviation of each channel, and the flips that keep labels (see `automl.data.flips`).
+
+    Of more than 2,000 `rows`, so many are looked at, spread evenly.
+    """
+    some = _spread_evenly(rows, _IMAGES)
+    images = gather(features[0], some)
+    moments = [(float(plane.mean(dtype=np.float64)), _spread(plane)) for plane in np.moveaxis(images, -1, 0)]
     mean, std = zip(*moments, strict=True)
-    return Image(form.height, form.width, form.channels, form.dtype, mean, std, (), len(rows))
+    flips = flips_that_keep_labels(images, target[some], outputs)
+    return Image(form.height, form.width, form.channels, form.dtype, mean, std, flips, len(rows))
 
 
 def describe_table(features: Features, rows: Array, columns: Columns) -> Table:
