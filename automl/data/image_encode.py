@@ -31,6 +31,8 @@ def encode_images(form: ImageFormat, data: Any) -> Array:
         found: Found | None = Found(all_images(Path(data).expanduser()))
     else:
         found, _ = find_images(data)
+    if found is not None and "test" in found.parts:
+        return encode_images(form, found.parts["test"][0])
     if found is None:
         got = f"{type(data).__name__} {data!r:.60}" if isinstance(data, (str, os.PathLike)) else type(data).__name__
         raise DataError(

@@ -90,11 +90,14 @@ def _read_classes(root: Path) -> Folder:
         hidden += skipped
         if not found:
             empty.append(folder.name)
+    inner = [entry.name for entry in _subfolders(root / labels[0]) if _walk(entry)[0]] if len(set(labels)) == 1 else []
+    if len(inner) > 1:
+        raise DataError(
+            f"{root}: must hold a folder for each class, but has {labels[0]!r} alone, with folders in it; name that one"
+        )
     if not paths:
         got = f"{len(beside)} files beside each other" if beside else "none"
         fix = "; give a table with a column of paths and one of labels" if any(map(is_image_path, beside)) else ""
-        inner = [name for folder in folders for name in (entry.name for entry in _subfolders(folder))]
-        fix = fix or (f"; did you mean one of the folders in it, {listed(inner)}?" if inner else "")
         raise DataError(f"{root}: must hold a subfolder of images for each class, got {got}{fix}")
     return Folder(paths, labels, tuple(_notices(root.name, others, hidden, empty)))
 

@@ -60,7 +60,7 @@ class ImageFormat:
         """Return the images in data, `(n, height, width, channels)` of `dtype`, in a tuple of their own.
 
         data: an array `(n, h, w[, c])` or one image of it, paths, bytes or PIL images, in a list or one alone, a folder (all
-        images below it), an .npz file (of several parts the training images), a table with a column of paths, or a torch Dataset.
+        images below it), an .npz file (of several parts the test images), a table with a column of paths, or a torch Dataset.
         Raises `DataError` for anything else, and for an image that can't be read, which it names.
         """
         from automl.data.image_encode import encode_images

@@ -164,7 +164,7 @@ def _upright(image: Image.Image) -> Image.Image:
     from PIL import ImageOps
 
     image.load()
-    return ImageOps.exif_transpose(image)
+    return image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
 
 
 def _draft_of_crop(size: tuple[int, int], side: int) -> tuple[int, int]:

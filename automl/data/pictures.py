@@ -26,7 +26,7 @@ Broken: TypeAlias = dict[int, str]  # the reasons why images can't be read, by t
 
 _SHARE = 4  # decoded images may take a quarter of the free memory: copies of batches, networks and other processes want the rest
 _PIECE = 16  # images that a thread is given at once
-_MEMINFO = Path("/proc/meminfo")
+_PROC, _CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
 
 
 class Pictures:
@@ -145,12 +145,24 @@ def _mapped(work: Callable[[int], Broken], starts: range) -> Iterator[Broken]:
 
 def memory_for_images() -> float:
     """Return the bytes that decoded images may take: a quarter of what is free, infinite where the system doesn't tell."""
+    return min(_free_of_machine(), _free_of_container()) / _SHARE
+
+
+def _free_of_machine() -> float:
     try:
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        lines = (_PROC / "meminfo").read_text(encoding="ascii").splitlines()
+        return float(next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))) * 1024
     except (OSError, ValueError, IndexError, StopIteration):
         try:
-            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         except (ValueError, OSError, AttributeError):
             return float("inf")
-    return free / _SHARE
+
+
+def _free_of_container() -> float:
+    """Return what the limit of a container (cgroup v2) leaves, infinite where there is none."""
+    try:
+        limit, used = (float((_CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):
+        return float("inf")
+    return max(0.0, limit - used)

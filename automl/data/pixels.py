@@ -76,8 +76,8 @@ def with_channels_last(array: Array) -> tuple[Array, tuple[str, ...]]:
 
 
 def is_channels_first(first: int, middle: int, last: int) -> bool:
-    """Return whether the axes of an image are (channels, height, width): the first is shorter, the last no number of channels."""
-    return last > _FEW and (first in {1, 3} or first < min(middle, last))
+    """Return whether the axes of an image are (channels, height, width): the last is long, the first much shorter."""
+    return last > _FEW and (first in {1, 3} or 2 * first <= min(middle, last))
 
 
 def stored(array: Array) -> tuple[Array, float]:
