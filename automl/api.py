@@ -38,6 +38,10 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     repeats: int | None = None,
     groups: Any = None,
     time_column: Any = None,
+    image_size: int | tuple[int, int] | None = None,
+    image_fit: Literal["crop", "pad", "stretch"] = "crop",
+    image_memory: float | None = None,
+    max_broken: float = 0.01,
     sample_weight: Any = None,
     class_weight: Any = None,
     families: Sequence[str | type[Architecture]] | None = None,
@@ -57,8 +61,10 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     """Search architectures and training recipes for a data set, and return the best model with the record of the search.
 
     What is learnt:
-        data: a path to CSV, TSV or Parquet, a pandas DataFrame, or (X, y) of arrays or frames.
-        target: the column to predict; not with (X, y).
+        data: a table: a path to CSV, TSV or Parquet, a pandas DataFrame, or (X, y) of arrays or frames. Or images: a folder that
+            holds a folder of images for each class, an .npz file with x and y (or x_train, y_train, x_test, y_test), a table with
+            a column of paths, (X, y) with X `(n, height, width[, channels])`, or a torch Dataset of (image, label).
+        target: the column to predict; not with (X, y), folders, .npz files and Datasets.
         task: binary, multiclass or regression; detected from the target unless given.
         metric: what is maximised or minimised; roc_auc, accuracy or rmse by task unless given.
         columns: kinds of columns by name (numeric, boolean, categorical, datetime, text, ...), where detection errs.
@@ -70,6 +76,13 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         folds, repeats: choose on out-of-fold predictions; by default 5 x 2 below 1000 rows, a stratified holdout above.
         groups: a column's name or an array; no group is on two sides.
         time_column: a column's name or an array; later rows choose, the latest report.
+
+    How images are read:
+        image_size: pixels, of both sides or (height, width); unless given that of the images, or a smaller one that suits them.
+        image_fit: "crop", "pad" or "stretch" images of another shape.
+        image_memory: bytes that decoded images may take, a quarter of the free memory unless given; images of files beyond are
+            decoded while networks train.
+        max_broken: the share of files that may be unreadable; they are named and left out.
 
     What is searched:
         families: names or Architecture classes. space: overrides of the space, `{"architecture/MLP/blocks/length": Int(1, 2)}`.
@@ -102,7 +115,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
             path_option("resume", resume), time_limit=time_limit, n_trials=n_trials, workers=workers, executor=executor
         )
     if data is None:
-        raise OptionError("search needs data: a path to CSV, TSV or Parquet, a pandas DataFrame, or (X, y)")
+        raise OptionError("search needs data: a path to a table or to images, a pandas DataFrame, or (X, y)")
     options = SearchOptions(
         time_limit=time_limit,
         n_trials=n_trials,
@@ -127,6 +140,10 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         repeats=repeats,
         groups=groups,
         time=time_column,
+        image_size=image_size,
+        image_fit=image_fit,
+        image_memory=image_memory,
+        max_broken=max_broken,
         sample_weight=sample_weight,
         class_weight=class_weight,
         seed=seed,

@@ -22,7 +22,8 @@ import torch
 from automl.boosting import ITERATIONS, Boosting, fit_boosting
 from automl.library import BaselineFault, fit_in_time, library
 from automl.training.checkpoint import Weights
-from automl.training.networks import build_network, predict_network, standardised, to_tensor
+from automl.training.feed import as_inputs, feed_of
+from automl.training.networks import CPU, build_network, predict_network, standardised
 from automl.training.rows import loss_weight
 from search_spaces.configuration import Configuration
 from search_spaces.linear import Linear, LinearNetwork
@@ -86,7 +87,7 @@ def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float |
     """
     if name == "boosting":
         boosting = fit_boosting(task, fold, seed, deadline)
-        predictions, report, milliseconds = _predicted(boosting.predict, task, fold)
+        predictions, report, milliseconds = _predicted(lambda rows: boosting.predict(task.features, rows), task, fold)
         reason = f"{boosting.iterations} of {ITERATIONS[1]} iterations in the time left" if boosting.cut else ""
         return Fitted(predictions, report, None, 0, milliseconds, boosting.cut, reason, boosting.iterations)
     network = cast(LinearNetwork, build_network(Linear(), fold.inputs, fold.outputs, seed))
@@ -95,18 +96,20 @@ def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float |
         cut, reason = _fit_linear(network, task, fold, seed, deadline)
     else:
         _fit_constant(network, task, fold)
-    predict = partial(predict_network, network, outputs=fold.outputs)
+    predict = partial(predict_network, network, task.features, fold.outputs)
     predictions, report, milliseconds = _predicted(predict, task, fold)
     size = sum(parameter.numel() for parameter in network.parameters())
     return Fitted(predictions, report, network.state_dict(), size, milliseconds, cut, reason)
 
 
-def _predicted(predict: Callable[[Any, Any], NDArray[Any]], task: Task, fold: Fold) -> tuple[NDArray[Any], NDArray[Any], float]:
+def _predicted(
+    predict: Callable[[NDArray[np.int64]], NDArray[Any]], task: Task, fold: Fold
+) -> tuple[NDArray[Any], NDArray[Any], float]:
     """Return the predictions for the choose and for the report rows, and the milliseconds for 1000 rows."""
     began = time.perf_counter()
-    predictions = predict(task.numeric[fold.choose], task.categorical[fold.choose])
+    predictions = predict(fold.choose)
     milliseconds = 1e6 * (time.perf_counter() - began) / max(len(predictions), 1)
-    report = predict(task.numeric[task.report], task.categorical[task.report]) if len(task.report) else predictions[:0]
+    report = predict(task.report) if len(task.report) else predictions[:0]
     return predictions, report, milliseconds
 
 
@@ -142,7 +145,8 @@ def _fit_linear(network: LinearNetwork, task: Task, fold: Fold, seed: int, deadl
         notes.append(f"fitted on {most} of {len(rows)} rows, because its matrix holds {_MOST_VALUES} values at most")
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     with torch.no_grad():
-        features = network.features(to_tensor(task.numeric[rows]), to_tensor(task.categorical[rows])).double().numpy()
+        blocks = feed_of(task.features, rows, CPU).blocks()
+        features = torch.cat([network.features(*as_inputs(block)) for block in blocks]).double().numpy()
     if isinstance(fold.outputs, Values):
         target = standardised(task.target[rows], fold.outputs).astype(np.float64)
         _set_weights(network, *_ridge(features, target, loss_weight(task, rows)))

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import nn
 
+from automl.data.features import Features
 from automl.library import fit_in_time, library
+from automl.training.feed import as_inputs, feed_of
+from automl.training.networks import CPU
 from automl.training.rows import loss_weight
-from search_spaces.spec import Classes, Inputs, Outputs, Values
+from search_spaces.images import PooledPixels, Standardise
+from search_spaces.spec import Classes, Image, Inputs, Outputs, Table, Values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from automl.task import Fold, Task
 
 ITERATIONS = (10, 100)  # at first, at most: the latter is scikit-learn's default
+
+SIDE = 10  # pixels: images are pooled until neither side is longer; each pixel costs time for each tree and class
 
 _MOST_CATEGORIES = 254  # scikit-learn takes 255 for each column; the last one stands for all rare ones
 _LARGEST = 1e30  # stands for infinity
@@ -31,14 +38,14 @@ class Boosting:
     """A fitted boosting model: scikit-learn's estimator behind our codes. cut: whether the deadline took iterations away."""
 
     estimator: Any
-    codes: tuple[NDArray[np.float64], ...]
+    columns: _Columns
     outputs: Outputs
     iterations: int
     cut: bool
 
-    def predict(self, numeric: NDArray[Any], categorical: NDArray[Any]) -> NDArray[Any]:
-        """Return probabilities `(rows, classes)` as float32, or values `(rows,)` as float64."""
-        table = _table(numeric, categorical, self.codes)
+    def predict(self, features: Features, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """Return probabilities `(rows, classes)` as float32, or values `(rows,)` as float64; features as they are stored."""
+        table = self.columns.of(features, rows)
         with library():
             if isinstance(self.outputs, Values):
                 return np.asarray(self.estimator.predict(table), np.float64)
@@ -53,9 +60,9 @@ def fit_boosting(task: Task, fold: Fold, seed: int, deadline: float | None = Non
     most: iterations; those of a model that a deadline cut give the same model again. Missing numbers and codes are missing to it.
     Raises `BaselineFault` where scikit-learn can't fit these rows.
     """
-    rows, codes = fold.fit, _codes(fold.inputs)
-    table, target, weight = _table(task.numeric[rows], task.categorical[rows], codes), task.target[rows], loss_weight(task, rows)
-    flags = [False] * task.numeric.shape[1] + [True] * task.categorical.shape[1]
+    rows, columns = fold.fit, _Columns(fold.inputs)
+    table, target, weight = columns.of(task.features, rows), task.target[rows], loss_weight(task, rows)
+    flags = [i >= table.shape[1] - len(columns.codes) for i in range(table.shape[1])]
     with library():
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -70,7 +77,7 @@ def fit_boosting(task: Task, fold: Fold, seed: int, deadline: float | None = Non
             return int(estimator.n_iter_) < iterations
 
         iterations, stopped = fit_in_time(fit, min(ITERATIONS[0], most), most, deadline)
-    return Boosting(estimator, codes, fold.outputs, iterations, not stopped and iterations < ITERATIONS[1])
+    return Boosting(estimator, columns, fold.outputs, iterations, not stopped and iterations < ITERATIONS[1])
 
 
 def _early_stopping(target: NDArray[np.int64]) -> str | bool:
@@ -79,7 +86,24 @@ def _early_stopping(target: NDArray[np.int64]) -> str | bool:
     return "auto" if len(target) <= _EARLY_STOPPING_ROWS or counts[counts > 0].min() > 1 else False
 
 
-def _codes(inputs: Inputs) -> tuple[NDArray[np.float64], ...]:
+class _Columns:
+    """What boosting sees of the features: numbers and few enough categories of a table, pooled pixels of images."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.pool = nn.Sequential(Standardise(inputs), PooledPixels(inputs, SIDE)) if isinstance(inputs, Image) else None
+        self.codes = _codes(inputs) if isinstance(inputs, Table) else ()
+
+    def of(self, features: Features, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        """Return the columns `(rows, columns)` of some rows, or of all."""
+        if self.pool is not None:
+            feed = feed_of(features, rows, CPU)
+            return np.concatenate([self.pool(*as_inputs(block)).double().numpy() for block in feed.blocks()])
+        numeric, categorical = (np.asarray(stored) if rows is None else stored[rows] for stored in features)
+        numbers = np.clip(np.asarray(numeric, np.float64), -_LARGEST, _LARGEST)
+        return np.column_stack([numbers, *(table[categorical[:, i]] for i, table in enumerate(self.codes))])
+
+
+def _codes(inputs: Table) -> tuple[NDArray[np.float64], ...]:
     """Return for each categorical column what its codes become: few enough categories, NaN for missing and never seen."""
     tables = []
     for column in inputs.categorical:
@@ -91,9 +115,3 @@ def _codes(inputs: Inputs) -> tuple[NDArray[np.float64], ...]:
         table[counts == 0] = np.nan
         tables.append(table)
     return tuple(tables)
-
-
-def _table(numeric: NDArray[Any], categorical: NDArray[Any], codes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
-    numbers = np.clip(np.asarray(numeric, np.float64), -_LARGEST, _LARGEST)
-    columns = [table[categorical[:, i]] for i, table in enumerate(codes)]
-    return np.column_stack([numbers, *columns])

@@ -16,7 +16,9 @@ _TASKS = {
 
 def model_card(manifest: Mapping[str, Any], *, onnx: bool) -> str:
     """Return the card as Markdown. manifest: the contents of `model.json`; onnx: whether there is a `model.onnx`."""
-    parts = [_title(manifest), _scores(manifest), _columns(manifest), _use(manifest), *([_onnx(manifest)] if onnx else [])]
+    of_images = "images" in manifest
+    features, onnx_part = (_images, _onnx_images) if of_images else (_columns, _onnx_table)
+    parts = [_title(manifest), _scores(manifest), features(manifest), _use(manifest), *([onnx_part(manifest)] if onnx else [])]
     return "\n".join([*parts, _rest(manifest)])
 
 
@@ -25,8 +27,8 @@ def _title(manifest: Mapping[str, Any]) -> str:
     inputs, outputs = members[0]["inputs"], members[0]["outputs"]
     families = ", ".join(sorted({member["architecture"]["family"] for member in members}))
     number = f"the mean of {len(members)} networks of the family {families}" if len(members) > 1 else f"one network, {families}"
-    features = len(inputs["numeric"]) + len(inputs["categorical"])
-    what = f"Predicts **{_plain(task['target'])}**, {_TASKS[task['kind']]}, from {features} features: {number}."
+    features = "images" if "images" in manifest else f"{len(inputs['numeric']) + len(inputs['categorical'])} features"
+    what = f"Predicts **{_plain(task['target'])}**, {_TASKS[task['kind']]}, from {features}: {number}."
     rows = f"Its weights were set by {inputs['rows']} rows{' (those of the first network)' if len(members) > 1 else ''}."
     lines = [f"# {_plain(task['target'])}", "", what, rows]
     if task["classes"]:
@@ -78,23 +80,83 @@ def _columns(manifest: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _images(manifest: Mapping[str, Any]) -> str:
+    inputs, images = manifest["members"][0]["inputs"], manifest["images"]
+    colours = {1: "grey", 3: "red, green, blue"}.get(images["channels"], f"{images['channels']} channels")
+    means = ", ".join(f"{mean:.4g}" for mean in inputs["mean"])
+    stds = ", ".join(f"{std:.4g}" for std in inputs["std"])
+    fits = {
+        "crop": "those of another shape are scaled until they cover it, and their middle is taken",
+        "pad": "those of another shape are scaled until they fit, with black around them",
+        "stretch": "those of another shape are stretched",
+    }
+    return f"""## Images
+
+{images["height"]} x {images["width"]} pixels (height x width), {colours}, {images["dtype"]}; {fits[images["fit"]]}.
+Pixels of the training images have mean {means} and standard deviation {stds} (by channel); the network standardises by them.
+"""
+
+
 def _use(manifest: Mapping[str, Any]) -> str:
-    predictor = "print(model.predict_proba(rows), model.classes)\n" if manifest["task"]["classes"] else ""
+    of_images = "images" in manifest
+    rows = (
+        "paths of images, a folder of them, or arrays (n, height, width[, channels])"
+        if of_images
+        else ("a DataFrame, a path to CSV or Parquet, or a list of dicts")
+    )
+    argument = "*.png" if of_images else "rows.csv"
+    name = "images" if of_images else "rows"
+    predictor = f"print(model.predict_proba({name}), model.classes)\n" if manifest["task"]["classes"] else ""
     return f"""## With automl
 
 ```python
 import automl
 
 model = automl.load("path/of/this/folder")   # families=[YourFamily] if the architecture is your own
-print(model.predict(rows))                   # rows: a DataFrame, a path to CSV or Parquet, or a list of dicts
+print(model.predict({name}))  # {rows}
 {predictor}```
 
-On the command line: `automl predict path/of/this/folder rows.csv`.
+On the command line: `automl predict path/of/this/folder {argument}`.
 Loading runs no code from these files and refuses files that were altered, this one too: keep notes in another file.
 """
 
 
-def _onnx(manifest: Mapping[str, Any]) -> str:
+def _onnx_images(manifest: Mapping[str, Any]) -> str:
+    images, classes = manifest["images"], manifest["task"]["classes"]
+    output = "probabilities" if classes else "values"
+    show = 'print(dict(zip(model["task"]["classes"], probabilities[0])))' if classes else "print(values[0])"
+    mode = {1: "L", 3: "RGB"}.get(images["channels"])
+    shape = f"({images['height']}, {images['width']}, {images['channels']})"
+    decode = f"images = np.zeros((1, *{shape}), np.{images['dtype']})  # your images"
+    imports = ""
+    if mode is not None and images["dtype"] == "uint8":
+        imports = "from PIL import Image, ImageOps\n"
+        size = f"({images['width']}, {images['height']})"
+        scaled = {"crop": f"ImageOps.fit(image, {size})", "pad": f"ImageOps.pad(image, {size})"}
+        scaled["stretch"] = f"image.resize({size})"
+        decode = f"""image = ImageOps.exif_transpose(Image.open("image.png")).convert("{mode}")
+images = np.asarray({scaled[images["fit"]]}).reshape(1, *{shape})"""
+    return f"""## Without automl
+
+`model.onnx` runs wherever ONNX does, for any number of images. It takes pixels as decoders write them, {images["dtype"]}
+`(batch, height, width, channels)`; scaling is inside. automl resizes with its own filter, so figures may differ a little.
+
+```python
+import json
+
+import numpy as np
+import onnxruntime
+{imports}
+model = json.load(open("model.json", encoding="utf-8"))
+session = onnxruntime.InferenceSession("model.onnx")
+{decode}
+({output},) = session.run(None, {{"images": images}})
+{show}
+```
+"""
+
+
+def _onnx_table(manifest: Mapping[str, Any]) -> str:
     inputs, classes = manifest["members"][0]["inputs"], manifest["task"]["classes"]
     feeds, setup = [], []
     if inputs["numeric"]:
@@ -133,8 +195,8 @@ def _rest(manifest: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     return f"""## Limits
 
-It knows what its training rows show: for values far outside of the ranges above, and for categories never seen, it still
-predicts, but nothing was measured there. Scores hold for rows drawn like the training rows.
+It knows what its training rows show: for inputs unlike any of them it still predicts, but nothing was measured there.
+Scores hold for rows drawn like the training rows.
 
 Made with {versions}. Architecture, statistics of the columns and hashes of the files are in `model.json`.
 """

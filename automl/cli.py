@@ -6,20 +6,29 @@ no model; 2 for bad input; 130 after Ctrl-C outside of a search's trials.
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from automl.cli_options import (
+    AsJson,
+    Family,
+    ImageFit,
+    RunFolder,
+    TaskKind,
+    data_to_predict,
+    families_given,
+    family_classes,
+    kinds_of_columns,
+    size_in_pixels,
+)
 from automl.errors import AutomlError, Infeasible, NoModelError, OptionError, SpaceError
 
 if TYPE_CHECKING:
     from automl.result import SearchResult
-    from search_spaces.language import Architecture
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +46,10 @@ app = typer.Typer(
     automl export results/adult model/
 
     automl predict model/ new_rows.csv --out predictions.csv
+
+    automl search photos/ --time-limit 600 --out results/photos
+
+    automl predict model/ *.png
 """,
 )
 
@@ -44,28 +57,18 @@ _FILE_WIDTH = 160  # characters of a line where output doesn't go to a terminal
 
 _INTERRUPTED = 130  # the exit code after a Ctrl-C that came before the search loop, or during its end
 
-RunFolder = Annotated[Path, typer.Argument(help="The folder of a search (its --out).", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Family = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--family", help="A family to search: a name (MLP) or your own as module:Class. Repeat for several.", show_default=False
-    ),
-]
-
-
-class TaskKind(StrEnum):
-    """Kinds of tasks, as options of the command line."""
-
-    binary = "binary"
-    multiclass = "multiclass"
-    regression = "regression"
-
 
 @app.command()
 def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the command
-    data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file.", show_default=False)],
-    target: Annotated[str, typer.Option(help="Column to predict.", show_default=False)],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A table (CSV, TSV, Parquet; a column may hold paths of images), a folder with a folder of images for each "
+            "class, or an .npz file with x and y.",
+            show_default=False,
+        ),
+    ],
+    target: Annotated[str | None, typer.Option(help="Column to predict; tables need it.", show_default=False)] = None,
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds, everything included. [default: 600, without --n-trials]")
     ] = None,
@@ -83,6 +86,9 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
     groups: Annotated[str | None, typer.Option(help="Column whose values must not be split.")] = None,
     time_column: Annotated[str | None, typer.Option(help="Column of time: later rows choose and report.")] = None,
     sample_weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
+    image_size: Annotated[str | None, typer.Option(help="Pixels, 64 or 48x64 (height x width). [default: by the images]")] = None,
+    image_fit: Annotated[ImageFit, typer.Option(help="What to do with images of another shape.")] = ImageFit.crop,
+    max_broken: Annotated[float, typer.Option(help="Share of image files that may be unreadable.")] = 0.01,
     balanced: Annotated[bool, typer.Option(help="Weigh classes equally in the loss.")] = False,
     family: Family = None,
     strategy: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
@@ -111,15 +117,18 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
         out=out,
         seed=seed,
         task=None if task is None else task.value,
-        columns=_columns(column),
+        columns=kinds_of_columns(column),
         validation=validation,
         test=test,
         folds=folds,
         groups=groups,
         time_column=time_column,
         sample_weight=sample_weight,
+        image_size=size_in_pixels(image_size),
+        image_fit=image_fit.value,
+        max_broken=max_broken,
         class_weight="balanced" if balanced else None,
-        families=_families(family),
+        families=families_given(family),
         strategy=strategy,
         halving=halving,
         epochs=epochs,
@@ -149,7 +158,12 @@ def resume(
     from automl.api import search as run_search
 
     result = run_search(
-        resume=run, time_limit=time_limit, n_trials=n_trials, workers=workers, families=_families(family), verbose=not as_json
+        resume=run,
+        time_limit=time_limit,
+        n_trials=n_trials,
+        workers=workers,
+        families=families_given(family),
+        verbose=not as_json,
     )
     _show(result, as_json=as_json)
     _ = result.best_entry
@@ -172,15 +186,19 @@ def leaderboard(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="The folder of an exported model, or of a search.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file.", show_default=False)],
+    data: Annotated[
+        list[Path], typer.Argument(help="A table (CSV, TSV, Parquet); or images, folders of them, or .npz.", show_default=False)
+    ],
     out: Annotated[Path | None, typer.Option(help="CSV file to write. [default: standard output]")] = None,
     probabilities: Annotated[bool, typer.Option(help="Add a column for each class.")] = False,
     family: Family = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the rows of a file.
+    """Predict the rows of a file, or images.
 
     **Example**: automl predict model/ new_rows.csv --out predictions.csv
+
+    **Example**: automl predict model/ *.png
     """
     import pandas as pd
 
@@ -190,10 +208,11 @@ def predict(
     if as_json and out is not None:
         raise OptionError("--json prints, and --out writes CSV; give one of them")
     is_run = (model / "run.db").is_file()
-    predictor = _open(model, family).best if is_run else load(model, families=_classes(family))
-    table = pd.DataFrame({predictor.target: predictor.predict(data)})
+    predictor = _open(model, family).best if is_run else load(model, families=family_classes(family))
+    names, rows = data_to_predict(predictor, data)
+    table = pd.DataFrame({**names, predictor.target: predictor.predict(rows)})
     if probabilities:
-        for name, column in zip(predictor.classes, predictor.predict_proba(data).T, strict=True):
+        for name, column in zip(predictor.classes, predictor.predict_proba(rows).T, strict=True):
             table[f"probability_{name}"] = column
     if as_json:
         typer.echo(json.dumps(records(table)))
@@ -232,7 +251,7 @@ def export(
 def _open(run: Path, family: list[str] | None) -> SearchResult:
     from automl.result import SearchResult
 
-    return SearchResult.open(run, families=_classes(family))
+    return SearchResult.open(run, families=family_classes(family))
 
 
 def _show(result: SearchResult, *, as_json: bool, top: int | None = None) -> None:
@@ -250,37 +269,6 @@ def _show(result: SearchResult, *, as_json: bool, top: int | None = None) -> Non
     console.print(str(result.path), markup=False, soft_wrap=True)
     console.print(text_table(board))
     console.print(result.summary(), markup=False, soft_wrap=True)
-
-
-def _columns(given: list[str] | None) -> dict[str, str] | None:
-    if not given:
-        return None
-    pairs = [entry.rpartition("=") for entry in given]
-    for entry, (name, _, kind) in zip(given, pairs, strict=True):
-        if not name or not kind:
-            raise OptionError(f"--column must be NAME=KIND, e.g. zip=categorical, got {entry!r}")
-    return {name: kind for name, _, kind in pairs}
-
-
-def _families(given: list[str] | None) -> list[Any] | None:
-    return [_imported(name) if ":" in name else name for name in given] if given else None
-
-
-def _classes(given: list[str] | None) -> tuple[type[Architecture], ...]:
-    from automl.options import families_for
-
-    return families_for(_families(given))
-
-
-def _imported(name: str) -> Any:
-    """Return the class that `module:Class` names; modules in the working directory count."""
-    module, _, attribute = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # the user's module may raise anything
-        raise OptionError(f"--family must be a name or module:Class that can be imported, got {name!r} ({error})") from error
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """A predictor's networks as one ONNX file, which counts as written only once onnxruntime predicts what torch predicts.
 
-The file begins where `Columns` ends: it takes the arrays `numeric` float32 `(batch, p)`, NaN for missing, and `categorical` int64
-`(batch, q)`, those of the two that have columns, for any batch. Scaling, embeddings, softmax or the target's units, and the mean
-over the members are inside. It returns `probabilities` float32 `(batch, classes)` or `values` float64 `(batch,)`.
+The file begins where the encoder ends. Of a table it takes the arrays `numeric` float32 `(batch, p)`, NaN for missing, and
+`categorical` int64 `(batch, q)`, those of the two that have columns; of images `images` uint8 or float32 `(batch, height, width,
+channels)`, as decoders write them; any batch. Scaling, embeddings, softmax or the target's units, and the mean over the members
+are inside. It returns `probabilities` float32 `(batch, classes)` or `values` float64 `(batch,)`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from automl.data.features import Features
 from automl.data.target import Label
 from automl.errors import ExportError
 from automl.member import Member, mean_prediction
-from search_spaces.spec import Inputs, Values
+from automl.training.feed import as_inputs
+from search_spaces.spec import Image, Inputs, Table, Values
 
 OPSET = 23
 TOLERANCE = 1e-5  # between onnxruntime and torch: of probabilities, and of values in standard units
@@ -39,8 +42,9 @@ _CHATTER = (
 def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) -> None:
     """Write the mean of the members' predictions as ONNX and compare it with torch. Raises `ExportError`, leaving no file."""
     whole = _Whole(members).eval()
-    example = [torch.from_numpy(array) for array in _present(*_rows(members[0].inputs, _EXAMPLE_ROWS))]
-    names = input_names(members[0].inputs)
+    inputs = members[0].inputs
+    example = [torch.from_numpy(array) for array in _present(inputs, _rows(inputs, _EXAMPLE_ROWS))]
+    names = input_names(inputs)
     with _quiet():
         try:
             program = torch.onnx.export(
@@ -58,8 +62,9 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
     if program is None:
         raise ExportError(f"{_families(members)} can't be written as ONNX: torch made no program; save without it")
     program.model.metadata_props["classes"] = json.dumps(list(classes))
-    for kind, columns in (("numeric", members[0].inputs.numeric), ("categorical", members[0].inputs.categorical)):
-        program.model.metadata_props[kind] = json.dumps([column.name for column in columns])
+    if isinstance(inputs, Table):
+        for kind, columns in (("numeric", inputs.numeric), ("categorical", inputs.categorical)):
+            program.model.metadata_props[kind] = json.dumps([column.name for column in columns])
     program.save(path, external_data=False)
     try:
         _verify(path, members)
@@ -69,27 +74,36 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
 
 
 def input_names(inputs: Inputs) -> list[str]:
-    """Return the names of the inputs of an exported file: those of the two arrays that have columns."""
-    return [name for name, columns in (("numeric", inputs.numeric), ("categorical", inputs.categorical)) if columns]
+    """Return the names of the inputs of an exported file: of a table those of the two arrays that have columns."""
+    return [name for name, has in zip(inputs.tensors, _has_values(inputs), strict=True) if has]
+
+
+def _has_values(inputs: Inputs) -> tuple[bool, ...]:
+    """Return which of the spec's tensors have any values in a row."""
+    return (bool(inputs.numeric), bool(inputs.categorical)) if isinstance(inputs, Table) else (True,)
 
 
 class _Whole(nn.Module):
-    """All members, from the arrays that have columns to the mean prediction."""
+    """All members, from the arrays that have values to the mean prediction."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(member.network for member in members)
         self.outputs = [member.outputs for member in members]
-        self.has_numeric, self.has_categorical = (bool(columns) for columns in _both(members[0].inputs))
+        self.has_values = _has_values(members[0].inputs)
         self.output = "values" if isinstance(self.outputs[0], Values) else "probabilities"
 
     def forward(self, *arrays: Tensor) -> Tensor:
-        rows = arrays[0].shape[0]
-        numeric = arrays[0] if self.has_numeric else arrays[0].new_zeros((rows, 0), dtype=torch.float32)
-        categorical = arrays[-1] if self.has_categorical else arrays[0].new_zeros((rows, 0), dtype=torch.int64)
+        given = iter(arrays)
+        kinds = (torch.float32, torch.int64)  # of a table's two tensors: other inputs always have values
+        stored = (
+            next(given) if has else arrays[0].new_zeros((arrays[0].shape[0], 0), dtype=kind)
+            for has, kind in zip(self.has_values, kinds, strict=False)
+        )
+        inputs = as_inputs(tuple(stored))
         predictions = []
         for network, outputs in zip(self.networks, self.outputs, strict=True):
-            raw = network(numeric, categorical)
+            raw = network(*inputs)
             if isinstance(outputs, Values):
                 predictions.append(raw.squeeze(1).double() * outputs.std + outputs.mean)
             else:
@@ -97,17 +111,25 @@ class _Whole(nn.Module):
         return torch.stack(predictions).mean(0) if len(predictions) > 1 else predictions[0]
 
 
-def _both(inputs: Inputs) -> tuple[Sequence[Any], Sequence[Any]]:
-    return inputs.numeric, inputs.categorical
+def _present(inputs: Inputs, arrays: Features) -> list[NDArray[Any]]:
+    return [np.asarray(array) for array, has in zip(arrays, _has_values(inputs), strict=True) if has]
 
 
-def _present(*arrays: NDArray[Any]) -> list[NDArray[Any]]:
-    return [array for array in arrays if array.shape[1]]
-
-
-def _rows(inputs: Inputs, rows: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _rows(inputs: Inputs, rows: int) -> Features:
     """Return rows that a network must be able to take: far out of the range, missing, infinite, codes never seen."""
     rng = np.random.default_rng(rows)
+    return _table_rows(inputs, rows, rng) if isinstance(inputs, Table) else (_images(inputs, rows, rng),)
+
+
+def _images(inputs: Image, rows: int, rng: np.random.Generator) -> NDArray[Any]:
+    shape = (rows, inputs.height, inputs.width, inputs.channels)
+    if inputs.dtype == "uint8":
+        return rng.integers(0, 256, shape, np.uint8)
+    images = rng.normal(inputs.mean, inputs.std, shape).astype(np.float32)
+    return np.where(rng.random(shape) < 0.01, np.float32(np.nan), images)
+
+
+def _table_rows(inputs: Table, rows: int, rng: np.random.Generator) -> Features:
     numeric = np.empty((rows, len(inputs.numeric)), np.float32)
     for position, column in enumerate(inputs.numeric):
         low, high = column.quantiles[0], column.quantiles[-1]
@@ -131,9 +153,10 @@ def _verify(path: Path, members: Sequence[Member]) -> None:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         for rows in _BATCHES:
-            arrays = _rows(members[0].inputs, rows)
-            feed = dict(zip(input_names(members[0].inputs), _present(*arrays), strict=True))
-            written, expected = session.run(None, feed)[0], mean_prediction(members, *arrays)
+            inputs = members[0].inputs
+            arrays = _rows(inputs, rows)
+            feed = dict(zip(input_names(inputs), _present(inputs, arrays), strict=True))
+            written, expected = session.run(None, feed)[0], mean_prediction(members, arrays)
             _compare((written - mean) / unit, (expected - mean) / unit, f"{_families(members)}, batch of {rows}")
     except ExportError:
         raise

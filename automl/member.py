@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from automl.data.features import Features
 from automl.errors import ExportError
 from automl.training.networks import NetworkFault, build_network, predict_network
 from search_spaces.domains import Infeasible
@@ -35,12 +36,12 @@ class Member:
         }
 
 
-def mean_prediction(members: Sequence[Member], numeric: NDArray[np.float32], categorical: NDArray[Any]) -> NDArray[np.float64]:
+def mean_prediction(members: Sequence[Member], features: Features, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
     """Return the members' mean prediction: probabilities `(rows, classes)` or values `(rows,)` in the target's units.
 
-    numeric: float32 `(rows, p)`; categorical: integers `(rows, q)`; any number of rows, also none.
+    features: as an encoder makes them. rows: which of them, any number; None: all.
     """
-    predictions = [predict_network(member.network, numeric, categorical, member.outputs) for member in members]
+    predictions = [predict_network(member.network, features, member.outputs, rows) for member in members]
     mean: NDArray[np.float64] = np.asarray(predictions, np.float64).mean(axis=0)
     return mean
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from
 from torch import Tensor
 
-from automl.data.columns import Columns
+from automl.data.encoders import check_fits, encoder_from_dict
 from automl.errors import ModelError, OptionError, nearest
 from automl.member import Member
 from automl.metrics import TASK_KINDS, metric
@@ -26,7 +26,7 @@ from automl.training.networks import NetworkFault, build_network
 from search_spaces.configuration import KNOWN
 from search_spaces.domains import Infeasible, SpaceError
 from search_spaces.language import Architecture
-from search_spaces.spec import Classes, Inputs, Outputs, inputs_from_dict, outputs_from_dict
+from search_spaces.spec import Classes, Image, Inputs, Outputs, inputs_from_dict, outputs_from_dict
 
 T = TypeVar("T")
 Families = Mapping[str, type[Architecture]]
@@ -80,16 +80,17 @@ def _predictor(manifest: dict[str, Any], tensors: dict[str, Tensor], known: Fami
         raise ModelError("task/classes must be texts, numbers or booleans")
     if not entries:
         raise ModelError("members must hold at least one network")
-    columns = Columns.from_dict(_field(manifest, "columns", dict))
+    encoder = encoder_from_dict(manifest)
     members = []
     for position, entry in enumerate(entries):
         prefix = f"{position}."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         members.append(_member(entry, own, known, f"members/{position}"))
-        _check_fits(members[-1], columns, len(classes), f"members/{position}")
+        check_fits(members[-1].inputs, encoder, f"members/{position}")
+        _check_width(members[-1].outputs, len(classes), f"members/{position}")
     return Predictor(
         members=tuple(members),
-        columns=columns,
+        encoder=encoder,
         kind=kind,
         classes=tuple(classes),
         target=_field(task, "target", str),
@@ -112,7 +113,7 @@ def _member(entry: Any, own: dict[str, Tensor], known: Families, where: str) -> 
     described = _field(entry, "architecture", dict)
     name = described.get("family")
     if not isinstance(name, str) or name not in known:
-        hint = nearest(name, known) or f"; if the family is your own, pass it: automl.load(path, families=[{name}])"
+        hint = f"{nearest(name, known)}; if the family is your own, pass it: automl.load(path, families=[{name}])"
         raise ModelError(f"{where} must be of a known family ({', '.join(sorted(known))}), got {name!r}{hint}")
     architecture = known[name].from_dict(described, tuple(known.values()), f"{where}/architecture")
     inputs, outputs = inputs_from_dict(_field(entry, "inputs", dict)), outputs_from_dict(_field(entry, "outputs", dict))
@@ -133,14 +134,19 @@ def _check_statistics(inputs: Inputs, outputs: Outputs, where: str) -> None:
     """Raise `ModelError` for statistics that no column has: a family's code may count on them."""
     numbers: list[Any] = [outputs.mean, outputs.std] if not isinstance(outputs, Classes) else []
     counts: list[Any] = [inputs.rows] if not isinstance(outputs, Classes) else [inputs.rows, *outputs.counts]
-    for column in inputs.numeric:
-        numbers += [column.mean, column.std, column.missing, *column.quantiles]
-        if len(column.quantiles) < 2 or sorted(column.quantiles) != list(column.quantiles):
-            raise ModelError(f"{where}/inputs: quantiles of {column.name!r} must be ascending, at least two")
-    for categorical in inputs.categorical:
-        counts += categorical.counts
-        if not categorical.counts:
-            raise ModelError(f"{where}/inputs: counts of {categorical.name!r} must hold at least the code 0")
+    if isinstance(inputs, Image):
+        numbers += [*inputs.mean, *inputs.std]
+        if not all(std > 0 for std in inputs.std):
+            raise ModelError(f"{where}/inputs: std must be greater than 0, got {inputs.std}")
+    else:
+        for column in inputs.numeric:
+            numbers += [column.mean, column.std, column.missing, *column.quantiles]
+            if len(column.quantiles) < 2 or sorted(column.quantiles) != list(column.quantiles):
+                raise ModelError(f"{where}/inputs: quantiles of {column.name!r} must be ascending, at least two")
+        for categorical in inputs.categorical:
+            counts += categorical.counts
+            if not categorical.counts:
+                raise ModelError(f"{where}/inputs: counts of {categorical.name!r} must hold at least the code 0")
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ModelError(f"{where}: statistics must be finite numbers")
     if not isinstance(outputs, Classes) and not outputs.std > 0:
@@ -149,11 +155,6 @@ def _check_statistics(inputs: Inputs, outputs: Outputs, where: str) -> None:
         raise ModelError(f"{where}: counts must be whole numbers from 0")
 
 
-def _check_fits(member: Member, columns: Columns, classes: int, where: str) -> None:
-    inputs, outputs = member.inputs, member.outputs
-    if [column.name for column in inputs.numeric] != list(columns.numeric):
-        raise ModelError(f"{where}/inputs: the numeric columns must be those of columns")
-    if [column.name for column in inputs.categorical] != list(columns.categorical):
-        raise ModelError(f"{where}/inputs: the categorical columns must be those of columns")
+def _check_width(outputs: Outputs, classes: int, where: str) -> None:
     if (outputs.width if isinstance(outputs, Classes) else 0) != classes:
         raise ModelError(f"{where}/outputs must have the width of task/classes, {classes}")

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from automl.baselines import baseline_configuration, fit_boosting
 from automl.board import Entry
 from automl.boosting import Boosting
-from automl.data.columns import Encoded
-from automl.data.statistics import describe_table, describe_target
+from automl.data.statistics import describe_inputs, describe_target
 from automl.errors import ExportError
 from automl.member import Member, mean_prediction
 from automl.predictor import Predictor
 from automl.run_folder import Run
 from automl.strategies.base import Proposal
 from automl.task import Fold
+from automl.training.feed import as_stored
 from automl.training.loop import fit_all
 from automl.training.networks import load_network
 from search_spaces.configuration import Configuration
@@ -35,7 +35,7 @@ def predictor(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
 
 def predict_rows(run: Run, entry: Entry, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return a model's predictions for rows of the task: probabilities `(rows, classes)` or values `(rows,)`."""
-    return mean_prediction(_members(run, entry), run.task.numeric[rows], run.task.categorical[rows])
+    return mean_prediction(_members(run, entry), run.task.features, rows)
 
 
 def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
@@ -49,8 +49,9 @@ def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
         raise ExportError(f"refit trains networks, but the best model is the baseline {entry.name!r}; fit it with scikit-learn")
     held_back = [] if task.reports_own else [task.report]
     rows = np.unique(np.concatenate([*held_back, *(part for fold in task.folds for part in (fold.fit, fold.choose))]))
-    inputs = describe_table(Encoded(task.numeric, task.categorical), rows, task.columns)
-    everything = Fold(rows, np.zeros(0, np.int64), inputs, describe_target(task.target, rows, task.classes))
+    outputs = describe_target(task.target, rows, task.classes)
+    inputs = describe_inputs(task.features, rows, task.encoder, task.target, outputs)
+    everything = Fold(rows, np.zeros(0, np.int64), inputs, outputs)
     epochs = max(1, round(statistics.median(entry.best_epochs)))
     network = fit_all(configuration, task, everything, epochs, entry.total, seed)
     member = Member(configuration.architecture, inputs, everything.outputs, network)
@@ -59,7 +60,7 @@ def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
 
 def _predictor(run: Run, members: tuple[Member, ...], scores: dict[str, Any]) -> Predictor:
     task = run.task
-    return Predictor(members, task.columns, task.kind, task.classes, task.target_name, task.metric, scores)
+    return Predictor(members, task.encoder, task.kind, task.classes, task.target_name, task.metric, scores)
 
 
 def _configuration(run: Run, entry: Entry) -> tuple[Configuration | None, int]:
@@ -99,9 +100,10 @@ class TreesNetwork(nn.Module):
         super().__init__()
         self.boosting = boosting
 
-    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Predict `(batch, p)` numbers and `(batch, q)` codes: `(batch, width)`."""
-        predicted = torch.from_numpy(np.asarray(self.boosting.predict(numeric.numpy(), categorical.numpy())))
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Predict from what a network takes: `(batch, width)`."""
+        stored = tuple(tensor.numpy() for tensor in as_stored(inputs))
+        predicted = torch.from_numpy(np.asarray(self.boosting.predict(stored)))
         outputs = self.boosting.outputs
         if isinstance(outputs, Values):
             return ((predicted - outputs.mean) / (outputs.std or 1.0)).unsqueeze(1)

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from automl import __version__
 from automl.card import model_card
-from automl.data.columns import Columns, Encoded
-from automl.data.load import load
+from automl.data.columns import Columns
+from automl.data.encoders import Encoder, encoder_to_dict
+from automl.data.features import Features
+from automl.data.labelled import read_labelled
 from automl.data.target import Label, encode_target
 from automl.errors import OptionError
 from automl.member import Member, mean_prediction, weights_of
@@ -33,14 +35,14 @@ _LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
 class Predictor:
     """Predicts from rows as users have them.
 
-    members: the networks whose predictions are averaged. columns: from rows to arrays. classes: the labels in the order of the
+    members: the networks whose predictions are averaged. encoder: from data to features. classes: the labels in the order of the
     columns of `predict_proba`, empty for regression. target: the name of what is predicted. metric: what the search chose by.
     scores: JSON data for the model card: `metric`, `validation`, `model`, and where known `report`, `report_interval`,
     `report_method`.
     """
 
     members: tuple[Member, ...]
-    columns: Columns
+    encoder: Encoder
     kind: TaskKind
     classes: tuple[Label, ...]
     target: str
@@ -50,37 +52,35 @@ class Predictor:
     def __repr__(self) -> str:
         families = ", ".join(sorted({type(member.architecture).__name__ for member in self.members}))
         number = f"{len(self.members)} x " if len(self.members) > 1 else ""
-        return f"Predictor({number}{families}, {self.kind}, target={self.target!r}, columns={len(self.columns.names)})"
+        encoder = self.encoder
+        takes = f"columns={len(encoder.names)}" if isinstance(encoder, Columns) else f"images={encoder.height}x{encoder.width}"
+        return f"Predictor({number}{families}, {self.kind}, target={self.target!r}, {takes})"
 
     def predict(self, data: Any) -> NDArray[Any]:
         """Return for each row the most probable label, in the type that it had in the data, or the value, as `(rows,)`.
 
-        data: a DataFrame, a path to CSV, TSV or Parquet, an array with the columns in the order of the training data, a dict of
-        columns or a list of dicts. Columns that the model doesn't use are ignored. Raises `DataError` where one is missing.
+        data: of a model of tables a DataFrame, a path to CSV, TSV or Parquet, an array with the columns in the order of the
+        training data, a dict of columns or a list of dicts; columns that the model doesn't use are ignored. Of a model of images
+        paths, a folder, an .npz file, a table of paths, arrays, PIL images. Raises `DataError` for anything else.
         """
-        prediction = self._prediction(self.columns.transform(data))
+        prediction = self._prediction(self.encoder.transform(data))
         return _labels(self.classes)[prediction.argmax(1)] if self.classes else prediction
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
         """Return the probabilities of `classes` for each row, `(rows, classes)`. Raises `OptionError` for regression."""
         if not self.classes:
             raise OptionError(f"predict_proba needs classes, but the target {self.target!r} is a number; call predict")
-        return self._prediction(self.columns.transform(data))
+        return self._prediction(self.encoder.transform(data))
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Return all scores that suit the task by name, the one that the search used first; NaN where one is undefined.
 
-        data: a path or a DataFrame with the target column, or (X, y). Rows without a target don't count. Raises `DataError`.
+        data: as for a search: a path or a DataFrame with the target column, labelled images, or (X, y). Rows without a target
+        don't count. Raises `DataError`.
         """
-        if isinstance(data, tuple):
-            loaded = load(data)
-            every = self.columns.transform(data[0])
-            encoded = Encoded(every.numeric[loaded.rows], every.categorical[loaded.rows])
-        else:
-            loaded = load(data, self.target)
-            encoded = self.columns.transform(loaded.frame)
-        truth = encode_target(loaded.target, self.kind, self.classes).values
-        prediction = self._prediction(encoded)
+        features, target = read_labelled(data, self.encoder, self.target)
+        truth = encode_target(target, self.kind, self.classes).values
+        prediction = self._prediction(features)
         names = [self.metric, *(name for name in METRICS if name != self.metric)]
         return {name: METRICS[name].score(truth, prediction) for name in names if self.kind in METRICS[name].kinds}
 
@@ -111,15 +111,15 @@ class Predictor:
             seal(partial, manifest)
         return Path(folder)
 
-    def _prediction(self, encoded: Encoded) -> NDArray[np.float64]:
-        return mean_prediction(self.members, encoded.numeric, encoded.categorical)
+    def _prediction(self, features: Features) -> NDArray[np.float64]:
+        return mean_prediction(self.members, features)
 
     def _manifest(self) -> dict[str, Any]:
         return {
             "task": {"kind": self.kind, "target": self.target, "classes": list(self.classes), "metric": self.metric},
             "scores": _json(self.scores),
             "members": [member.to_dict() for member in self.members],
-            "columns": self.columns.to_dict(),
+            **encoder_to_dict(self.encoder),
             "versions": {
                 "automl": __version__,
                 "python": platform.python_version(),

@@ -15,12 +15,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.data.columns import Columns
+from automl.data.encoders import Encoder, encoder_from_dict, encoder_to_dict
+from automl.data.features import Features
+from automl.data.image_format import ImageFormat
 from automl.data.options import DataOptions
+from automl.data.pictures import Pictures
 from automl.errors import RunError
 from automl.metrics import TaskKind
 from automl.task_folder import read_arrays, shapes, write_arrays
-from search_spaces.spec import Inputs, Outputs, inputs_from_dict, outputs_from_dict, spec_to_dict
+from search_spaces.spec import Image, Inputs, Outputs, inputs_from_dict, outputs_from_dict, spec_to_dict
 
 __all__ = ["DataOptions", "Fold", "Task", "make_task"]
 
@@ -29,7 +32,8 @@ Rows: TypeAlias = NDArray[np.int64]
 
 _FORMAT = 1
 _LINES = 100  # columns that `describe` speaks of
-_FIELDS = ("numeric", "categorical", "target", "loss_weight", "score_weight", "report")
+_FIELDS = ("target", "loss_weight", "score_weight", "report")
+_FILES = "files"  # the paths of images that are decoded when they are needed, in the place of the images
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,11 +54,13 @@ class Fold:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Task:
-    """A learning task; with several folds `columns` knows the values of all rows but `report`, while a fold's specs know its own.
+    """A learning task; with several folds `encoder` knows the values of all rows but `report`, while a fold's specs know its own.
 
     metric: the name of what is maximised or minimised. losses: the names of the losses that fit this kind of task.
-    numeric: float32 (rows, p), NaN for missing. categorical: int32 (rows, q). target: codes into `classes`, int64 (rows,), or
-    values, float64 (rows,). loss_weight, score_weight: float32 (rows,) or None; only the first holds class weights.
+    features: what the fold's inputs describe, as it is stored: of a table numeric float32 (rows, p), NaN for missing, and
+    categorical int32 (rows, q); images uint8 or float32 (rows, height, width, channels), or the files that they are decoded from.
+    encoder: from data as users have them to features. target: codes into `classes`, int64 (rows,), or values, float64 (rows,).
+    loss_weight, score_weight: float32 (rows,) or None; only the first holds class weights.
     report: rows that nothing but the final report may see; empty for small data. reports_own: they are the user's own test rows,
     which no refit may see either. classes: the labels, as the user wrote them.
     reasons: what was detected, one line each. notices: what the user should know. fingerprint: sha256 of all that training sees.
@@ -63,14 +69,13 @@ class Task:
     kind: TaskKind
     metric: str
     losses: tuple[str, ...]
-    numeric: Array
-    categorical: Array
+    features: Features
     target: Array
     loss_weight: Array | None
     score_weight: Array | None
     folds: tuple[Fold, ...]
     report: Rows
-    columns: Columns
+    encoder: Encoder
     classes: tuple[str | int | float | bool, ...]
     target_name: str
     reports_own: bool = False
@@ -115,7 +120,7 @@ class Task:
         return f"{what}, {len(self.classes)} classes: {shares}{', ...' if len(self.classes) > len(most) else ''}"
 
     def _rows_line(self) -> str:
-        first, features = self.folds[0], f"{self.numeric.shape[1]} numeric and {self.categorical.shape[1]} categorical features"
+        first, features = self.folds[0], _features_line(self.folds[0].inputs)
         if len(self.folds) > 1:
             seen = len(self.target) - len(self.report)
             rows = f"{len(self.folds)} folds over {seen} rows choose, {len(self.report) or 'no'} rows report"
@@ -125,37 +130,32 @@ class Task:
 
 
 def make_task(data: object, options: DataOptions) -> Task:
-    """Return what is to be learnt from the user's data: a path, DataFrame or (X, y).
+    """Return what is to be learnt from the user's data: a path, DataFrame, (X, y), images.
 
     The columns are fitted on rows that may be seen, the statistics of each fold on its fit rows. Raises `DataError` where the
     data can't be used, `OptionError` where an option can't.
     """
     from automl.data.assemble import assemble  # loads pandas, which a worker that only reads tasks never needs
-    from automl.data.statistics import describe_table, describe_target
+    from automl.data.statistics import describe_inputs, describe_target
     from search_spaces.losses import CLASS_LOSSES, VALUE_LOSSES
 
     made = assemble(data, options)
-    folds = tuple(
-        Fold(
-            fit=fit,
-            choose=choose,
-            inputs=describe_table(made.encoded, fit, made.columns),
-            outputs=describe_target(made.target, fit, made.classes),
-        )
-        for fit, choose in made.folds
-    )
+    folds = []
+    for fit, choose in made.folds:
+        outputs = describe_target(made.target, fit, made.classes)
+        inputs = describe_inputs(made.features, fit, made.encoder, made.target, outputs)
+        folds.append(Fold(fit=fit, choose=choose, inputs=inputs, outputs=outputs))
     return Task(
         kind=made.kind,
         metric=made.metric.name,
         losses=CLASS_LOSSES if made.classes else VALUE_LOSSES,
-        numeric=made.encoded.numeric,
-        categorical=made.encoded.categorical,
+        features=made.features,
         target=made.target,
         loss_weight=made.loss_weight,
         score_weight=made.score_weight,
-        folds=folds,
+        folds=tuple(folds),
         report=made.report,
-        columns=made.columns,
+        encoder=made.encoder,
         classes=made.classes,
         target_name=made.target_name,
         reports_own=made.reports_own,
@@ -164,8 +164,21 @@ def make_task(data: object, options: DataOptions) -> Task:
     )
 
 
+def _features_line(inputs: Inputs) -> str:
+    if isinstance(inputs, Image):
+        colours = {1: "grey", 3: "colour"}.get(inputs.channels, f"{inputs.channels}-channel")
+        return f"{colours} images of {inputs.height} x {inputs.width} pixels"
+    return f"{len(inputs.numeric)} numeric and {len(inputs.categorical)} categorical features"
+
+
 def _arrays(task: Task) -> dict[str, Array]:
-    present = {name: getattr(task, name) for name in _FIELDS if getattr(task, name) is not None}
+    present: dict[str, Array] = {}
+    for name, stored in zip(task.folds[0].inputs.tensors, task.features, strict=True):
+        if isinstance(stored, Pictures):
+            present[f"{name}-{_FILES}"] = stored.paths
+        else:
+            present[name] = np.asarray(stored)
+    present |= {name: getattr(task, name) for name in _FIELDS if getattr(task, name) is not None}
     for number, fold in enumerate(task.folds):
         present |= {f"fit-{number}": fold.fit, f"choose-{number}": fold.choose}
     return present
@@ -181,7 +194,7 @@ def _header(task: Task) -> dict[str, Any]:
         "target": task.target_name,
         "reports_own": task.reports_own,
         "classes": list(task.classes),
-        "columns": task.columns.to_dict(),
+        **encoder_to_dict(task.encoder),
         "folds": [{"inputs": spec_to_dict(fold.inputs), "outputs": spec_to_dict(fold.outputs)} for fold in task.folds],
     }
 
@@ -202,22 +215,28 @@ def _from_parts(header: dict[str, Any], arrays: dict[str, Array]) -> Task:
         Fold(arrays[f"fit-{n}"], arrays[f"choose-{n}"], inputs_from_dict(specs["inputs"]), outputs_from_dict(specs["outputs"]))
         for n, specs in enumerate(header["folds"])
     )
+    encoder = encoder_from_dict(header)
     return Task(
         kind=header["kind"],
         metric=header["metric"],
         losses=tuple(header["losses"]),
         reports_own=header.get("reports_own", False),
-        numeric=arrays["numeric"],
-        categorical=arrays["categorical"],
+        features=_features_from(arrays, encoder, folds[0].inputs.tensors),
         target=arrays["target"],
         loss_weight=arrays.get("loss_weight"),
         score_weight=arrays.get("score_weight"),
         folds=folds,
         report=arrays["report"],
-        columns=Columns.from_dict(header["columns"]),
+        encoder=encoder,
         classes=tuple(header["classes"]),
         target_name=header["target"],
         notices=tuple(header["notices"]),
         reasons=tuple(header["reasons"]),
         fingerprint=header["fingerprint"],
     )
+
+
+def _features_from(arrays: dict[str, Array], encoder: Encoder, names: tuple[str, ...]) -> Features:
+    if isinstance(encoder, ImageFormat) and f"{names[0]}-{_FILES}" in arrays:
+        return (Pictures(arrays[f"{names[0]}-{_FILES}"], encoder),)
+    return tuple(arrays[name] for name in names)

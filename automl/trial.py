@@ -9,13 +9,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from automl.baselines import BaselineFault, fit_baseline
-from automl.errors import RunError
+from automl.errors import DataError, RunError
 from automl.metrics import metric
 from automl.task import Task
 from automl.training.checkpoint import Checkpoints, Progress, Snapshot
 from automl.training.course import Span
 from automl.training.loop import train
-from automl.training.networks import NetworkFault, described, one_thread, ran_out_of_memory
+from automl.training.networks import NetworkFault, described, device_for, one_thread, ran_out_of_memory
 from search_spaces.configuration import KNOWN, Configuration
 from search_spaces.domains import Families, Infeasible
 
@@ -122,7 +122,7 @@ def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:
             outcome = _train(trial, trial.configuration, task, checkpoints)
     except Infeasible as error:
         outcome = Outcome(trial.number, "infeasible", str(error))
-    except (NetworkFault, BaselineFault, RunError, MemoryError, RuntimeError) as error:
+    except (NetworkFault, BaselineFault, DataError, RunError, MemoryError, RuntimeError) as error:
         if ran_out_of_memory(error):
             outcome = Outcome(trial.number, "out_of_memory", described(error))
         elif isinstance(error, RuntimeError):
@@ -136,7 +136,7 @@ def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: 
     number, fold = trial.configuration_number, trial.fold
     earlier = checkpoints.read(number, fold, trial.start) if trial.start else None
     span = Span(trial.seed, trial.start, trial.stop, trial.total, trial.deadline)
-    trained = train(configuration, task, task.folds[fold], span, earlier)
+    trained = train(configuration, task, task.folds[fold], span, earlier, device_for(task))
     if trained.snapshot is not None:
         checkpoints.write(number, fold, trained.snapshot)
     if trained.predictions is not None:

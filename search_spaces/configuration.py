@@ -1,28 +1,52 @@
-"""What a trial is made of: one root for the architecture and the recipe, so that one language searches both."""
+"""What a trial is made of: one root for architecture, recipe and augmentation, so that one language searches all three."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
-from search_spaces.language import Architecture, Choice, OneOf, Searchable, Space
+from search_spaces.attention import ViT
+from search_spaces.augmentation import Augmentation, ImageAugmentation, NoAugmentation
+from search_spaces.averaging import EMA, NoAveraging
+from search_spaces.cell import Cell
+from search_spaces.convnet import VGG, Inception
+from search_spaces.densenet import DenseNet
+from search_spaces.language import Architecture, Choice, OneOf, Searchable, Space, SpaceError
 from search_spaces.leaves import Options
 from search_spaces.linear import Linear
+from search_spaces.losses import CrossEntropy
 from search_spaces.mlp import MLP
-from search_spaces.optimizers import Recipe
+from search_spaces.optimizers import AdamW, Recipe
+from search_spaces.resnet import ResNet
+from search_spaces.schedules import Cosine
+from search_spaces.spec import Image
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
-FAMILIES: tuple[type[Architecture], ...] = (MLP,)  # searched
+FAMILIES: tuple[type[Architecture], ...] = (MLP, ResNet, VGG, Inception, DenseNet, Cell, ViT)  # searched
 KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear)  # may stand in a file
 
 
 class Configuration(Searchable):
-    """An architecture and the recipe that trains it: paths `architecture/MLP/...` and `recipe/...`."""
+    """An architecture, the recipe that trains it, and how its inputs are varied: paths `architecture/MLP/...`, `recipe/...`."""
 
     architecture: Architecture = OneOf(Architecture, default=cast("Architecture", MLP()))
     recipe: Recipe = OneOf(Recipe)
+    augmentation: Augmentation = OneOf(NoAugmentation, ImageAugmentation)
+
+
+def families_taking(inputs: Inputs, families: tuple[type[Architecture], ...]) -> tuple[type[Architecture], ...]:
+    """Return those of `families` that take these inputs. Raises `SpaceError` where one that isn't ours doesn't, or none does."""
+    kind = type(inputs).__name__
+    suited = tuple(family for family in families if isinstance(inputs, family.takes))
+    every = set(FAMILIES) <= set(families)  # asked for by nobody: those that suit are meant
+    strangers = [family.__name__ for family in families if family not in suited and not (every and family in FAMILIES)]
+    if strangers or not suited:
+        ours = ", ".join(family.__name__ for family in FAMILIES if isinstance(inputs, family.takes))
+        raise SpaceError(f"families must take {kind} inputs, but {', '.join(strangers)} doesn't (see `takes`); of ours do {ours}")
+    return suited
 
 
 def space_for(
@@ -34,12 +58,15 @@ def space_for(
 ) -> Space[Configuration]:
     """Return the space that is searched for a task.
 
-    `losses` are the names of the losses that suit the task. Each of `families` may narrow itself to the specs (see
-    `Architecture`); `overrides` come last and so win. Raises `SpaceError` for overrides that are no part of the space.
+    `losses` are the names of the losses that suit the task. Those of `families` that take such inputs are searched; each may
+    narrow itself to the specs (see `Architecture`); `overrides` come last and so win. Raises `SpaceError` for overrides that are
+    no part of the space, and for families of others than ours that don't take these inputs.
     """
-    narrowed: dict[str, object] = {"architecture": OneOf(*families), "recipe/loss/kind": Choice(*losses)}
-    narrowed["recipe/batch_size"] = _batch_sizes(inputs.rows)
-    for family in families:
+    suited = families_taking(inputs, families)
+    narrowed: dict[str, object] = {"architecture": OneOf(*suited), "recipe/loss/kind": Choice(*losses)}
+    narrowed["recipe/batch_size"] = _batch_sizes(inputs)
+    narrowed |= _image_choices(inputs, outputs) if isinstance(inputs, Image) else _TABLE_CHOICES
+    for family in suited:
         own = getattr(family, "narrow", None)
         if own is not None:
             narrowed |= {f"architecture/{family.__name__}/{path}": domain for path, domain in own(inputs, outputs).items()}
@@ -49,10 +76,39 @@ def space_for(
     return Space(Configuration, narrowed)
 
 
-def _batch_sizes(rows: int) -> object:
+# What reaches most on small images in the minutes that a search has (results/images): smaller batches and steps, a longer
+# warm-up, softer targets, and the mean of the last weights.
+_IMAGE_DEFAULTS: Mapping[str, tuple[type[Searchable], str, object]] = {
+    "recipe/optimizer/AdamW/lr": (AdamW, "lr", 4e-3),
+    "recipe/optimizer/AdamW/weight_decay": (AdamW, "weight_decay", 0.05),
+    "recipe/schedule/Cosine/warmup": (Cosine, "warmup", 0.15),
+    "recipe/loss/CrossEntropy/label_smoothing": (CrossEntropy, "label_smoothing", 0.1),
+}
+_IMAGE_BATCH = 64
+_TABLE_CHOICES: Mapping[str, object] = {
+    "augmentation": OneOf(NoAugmentation),
+    "recipe/averaging": OneOf(NoAveraging),  # not measured on tables
+}
+
+
+def _image_choices(inputs: Image, outputs: Outputs) -> dict[str, object]:
+    own = ImageAugmentation.narrow(inputs, outputs).items()
+    restated = {
+        path: replace(cast(Any, family.domains[name]), default=value) for path, (family, name, value) in _IMAGE_DEFAULTS.items()
+    }
+    return {
+        **restated,
+        "recipe/averaging": OneOf(NoAveraging, EMA, default=EMA()),
+        "augmentation": OneOf(ImageAugmentation),
+        **{f"augmentation/ImageAugmentation/{path}": override for path, override in own},
+    }
+
+
+def _batch_sizes(inputs: Inputs) -> object:
     """Return the batch sizes with at least four steps to an epoch, or the smallest; the default leaves twenty."""
     declared = cast(Options, Recipe.domains["batch_size"])
     sizes = cast("tuple[int, ...]", declared.values)
-    allowed = [size for size in sizes if size <= max(rows // 4, min(sizes))]
-    usual = [size for size in allowed if size <= min(cast(int, declared.default), max(rows // 20, min(sizes)))]
+    allowed = [size for size in sizes if size <= max(inputs.rows // 4, min(sizes))]
+    default = _IMAGE_BATCH if isinstance(inputs, Image) else cast(int, declared.default)
+    usual = [size for size in allowed if size <= min(default, max(inputs.rows // 20, min(sizes)))]
     return Choice(*allowed, ordered=True, default=max(usual))

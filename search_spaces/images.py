@@ -36,6 +36,32 @@ class Standardise(nn.Module):
         return ((images - self.mean) / self.std).nan_to_num(0.0, LIMIT, -LIMIT).clamp(-LIMIT, LIMIT)
 
 
+class PooledPixels(nn.Module):
+    """Means of squares of pixels, so many to a square that neither side of the result is longer than `side`; flat.
+
+    **Shape**: float32 `(batch, channels, height, width)` to `(batch, width(inputs, side))`.
+    """
+
+    def __init__(self, inputs: Image, side: int) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(_square(inputs, side), ceil_mode=True, count_include_pad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the means, channel by channel."""
+        means: Tensor = self.pool(images)
+        return means.flatten(1)
+
+    @staticmethod
+    def width(inputs: Image, side: int) -> int:
+        """Return the number of means."""
+        square = _square(inputs, side)
+        return inputs.channels * -(-inputs.height // square) * -(-inputs.width // square)
+
+
+def _square(inputs: Image, side: int) -> int:
+    return -(-max(inputs.height, inputs.width) // side)
+
+
 def conv_norm_act(  # noqa: PLR0913 - what a convolution is made of
     width_in: int,
     width: int,
@@ -72,7 +98,8 @@ def stems_for(inputs: Image) -> tuple[str, ...]:
 
 
 def halvings(inputs: Image, kind: str = "plain", smallest: int = 2) -> int:
-    """Return how often images can be halved behind a stem until the shorter side would fall below `smallest` pixels."""
+    """Return how often images can be halved behind a stem until the shorter side would fall below `smallest` >= 2 pixels."""
+    assert smallest >= 2
     side, times = -(-min(inputs.height, inputs.width) // STEMS[kind]), 0
     while (side + 1) // 2 >= smallest:
         side, times = (side + 1) // 2, times + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,35 +10,66 @@ from torch import Tensor, nn
 
 from search_spaces.codes import KnownCodes, OneHot
 from search_spaces.columns import Centre
+from search_spaces.images import PooledPixels, Standardise
 from search_spaces.language import Architecture
 from search_spaces.layers import head
+from search_spaces.spec import Image, Table
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
+SIDE = 16  # pixels: images are pooled until neither side is longer
 MOST = 128  # one-hot codes of a column: the features are dense, and rarer codes hardly move a linear model
 
 
 class Linear(Architecture):
-    """One linear layer on standardised numbers, flags of missing values and one-hot codes: logistic or linear regression.
+    """One linear layer: logistic or linear regression.
 
+    Of a table it sees standardised numbers, flags of missing values and one-hot codes; of images pixels pooled to `SIDE` at most.
     `build` returns a `LinearNetwork`, whose layer may also be set from a closed-form fit on its `features`.
     """
 
+    takes = (Table, Image)
+
     def build(self, inputs: Inputs, outputs: Outputs) -> LinearNetwork:
         """Return the network, at base rates (or the mean) and random slopes."""
-        return LinearNetwork(inputs, outputs)
+        return LinearPixels(inputs, outputs) if isinstance(inputs, Image) else LinearTable(inputs, outputs)
 
 
-class LinearNetwork(nn.Module):
-    """`linear(features(numeric, categorical))`.
+class LinearNetwork(nn.Module, ABC):
+    """`linear(features(*inputs))`, from the tensors of the inputs to `(batch, outputs.width)`."""
 
-    **Shape**: float32 `(batch, p)` and int64 `(batch, q)` to `(batch, outputs.width)`.
-    """
+    linear: nn.Linear
+
+    @abstractmethod
+    def features(self, *inputs: Tensor) -> Tensor:
+        """Return the features `(batch, linear.in_features)`, all finite."""
+
+
+class LinearPixels(LinearNetwork):
+    """Pooled pixels in standard deviations of their channel."""
+
+    def __init__(self, inputs: Image, outputs: Outputs) -> None:
+        super().__init__()
+        self.pixels = nn.Sequential(Standardise(inputs), PooledPixels(inputs, SIDE))
+        self.linear = head(PooledPixels.width(inputs, SIDE), outputs)
+
+    def features(self, *inputs: Tensor) -> Tensor:
+        pixels: Tensor = self.pixels(inputs[0])
+        return pixels
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, or values in standard units."""
+        out: Tensor = self.linear(self.features(images))
+        return out
+
+
+class LinearTable(LinearNetwork):
+    """Standardised numbers, flags and one-hot codes; a table without any has one feature that is 0."""
 
     flagged: Tensor
 
-    def __init__(self, inputs: Inputs, outputs: Outputs) -> None:
+    def __init__(self, inputs: Table, outputs: Outputs) -> None:
         super().__init__()
         flagged = [i for i, column in enumerate(inputs.numeric) if column.missing > 0]
         self.register_buffer("flagged", torch.tensor(flagged, dtype=torch.int64))
@@ -48,8 +80,8 @@ class LinearNetwork(nn.Module):
         width = len(inputs.numeric) + len(flagged) + self.one_hot.width
         self.linear = head(max(1, width), outputs)
 
-    def features(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        """Return the features `(batch, linear.in_features)`, all finite; a table without any has one feature that is 0."""
+    def features(self, *inputs: Tensor) -> Tensor:
+        numeric, categorical = inputs
         parts = []
         if self.centre is not None:
             parts += [self.centre(numeric), numeric.index_select(1, self.flagged).isnan().float()]

@@ -62,8 +62,9 @@ class Assembled:
 
 @dataclass(frozen=True, eq=False)
 class _Beside:
-    """The user's own validation or test rows."""
+    """The user's own validation or test rows; `name` is the option that they came by."""
 
+    name: str
     loaded: Loaded
     target: Array
     weight: Array
@@ -94,7 +95,7 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     return Assembled(
         kind=kind,
         metric=scoring,
-        features=_features(encoder, [loaded, *(beside.loaded for beside in besides)]),
+        features=_features(encoder, loaded, besides),
         target=everything,
         loss_weight=loss_weight,
         score_weight=weight,
@@ -166,7 +167,7 @@ def _beside(name: str, loaded: Loaded, target: Target, kind: TaskKind, options: 
         own = load_data(data, options, loaded)
         values = encode_target(own.target, kind, target.classes).values
         notices = tuple(f"{name}: {notice}" for notice in own.notices)
-        return _Beside(own, values, weights_beside(own, options), notices)
+        return _Beside(name, own, values, weights_beside(own, options), notices)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 
@@ -181,12 +182,17 @@ def _with_own_rows(rows: int, folds: Folds, report: Rows, own: Sequence[_Beside 
     return folds, report if test is None else np.arange(rows, rows + len(test.target))
 
 
-def _features(encoder: Encoder, parts: Sequence[Loaded]) -> Features:
-    """Return the features of all parts, one behind the other."""
-    images = [part.images for part in parts if part.images is not None]
+def _features(encoder: Encoder, loaded: Loaded, besides: Sequence[_Beside]) -> Features:
+    """Return the features of all rows, one part behind the other. Raises `DataError` that names the option."""
+    images = [part.images for part in (loaded, *(beside.loaded for beside in besides)) if part.images is not None]
     if images:
         return (joined([part.stored for part in images], [part.paths for part in images], images[0].form),)
-    encoded = [encoder.transform(part.frame) for part in parts]
+    encoded = [encoder.transform(loaded.frame)]
+    for beside in besides:
+        try:
+            encoded.append(encoder.transform(beside.loaded.frame))
+        except DataError as error:
+            raise DataError(f"{beside.name}: {error}") from error
     return encoded[0] if len(encoded) == 1 else tuple(np.concatenate(columns) for columns in zip(*encoded, strict=True))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from automl.data.image_format import ImageFormat
+from automl.data.image_format import LARGEST, ImageFormat
 from automl.data.image_sources import Found, Inputs
 from automl.data.picture import BrokenError, Header, is_array, read_header
 from automl.errors import DataError
@@ -76,6 +76,7 @@ def choose_size(sizes: np.ndarray[tuple[int, int], np.dtype[np.int64]], options:
     scale = (_PIXELS / (height * width)) ** 0.5
     if scale < 1:
         height, width = _rounded(height * scale), _rounded(width * scale)
+    height, width = min(height, LARGEST), min(width, LARGEST)
     return (height, width), f"{done} from {came}; image_size= sets another size"
 
 

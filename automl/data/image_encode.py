@@ -53,8 +53,8 @@ def _single(form: ImageFormat, data: Any) -> Array | None:
     if not is_array(data) or data.ndim not in {2, 3}:
         return None
     is_one = data.ndim == 2 or data.shape == form.shape
-    if data.ndim == 3 and form.channels > 1:  # a grey image of a model of colours comes with its axis of images
-        is_one = is_one or as_image(data).shape[-1] == form.channels
+    if data.ndim == 3:  # (height, width, channels), or many grey images?
+        is_one = is_one or 1 < form.channels == as_image(data).shape[-1] or data.shape[-1] <= 4 < form.width
     return in_form(as_image(data)[None], form) if is_one else None
 
 

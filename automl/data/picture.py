@@ -105,7 +105,8 @@ def opened(item: Item) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise BrokenError("no such file") from None
     except UnidentifiedImageError:
-        raise BrokenError("no image that Pillow knows") from None
+        is_heic = isinstance(item, (str, os.PathLike)) and Path(item).suffix.lower() in {".heic", ".heif"}
+        raise BrokenError(f"no image that Pillow knows{'; convert HEIC to JPEG' if is_heic else ''}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BrokenError(_too_large()) from None
     except Exception as error:  # what decoders of broken files raise is anything

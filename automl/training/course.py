@@ -12,6 +12,7 @@ from automl.metrics import Metric, metric
 from automl.task import Fold, Task
 from automl.training.checkpoint import Progress, Snapshot, Weights
 from automl.training.clock import Clock
+from automl.training.feed import Feed, feed_of
 from automl.training.learner import Learner
 from automl.training.networks import predict
 from automl.training.rows import Rows
@@ -19,11 +20,10 @@ from search_spaces.spec import Outputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor, device, nn
+    from torch import device, nn
 
 Ending: TypeAlias = Literal["finished", "stopped", "cut", "diverged", "timeout", "error"]
 
-_REHEARSED = 1024  # rows predicted before training, to learn how long scoring will take
 _SAVED_BYTES = 16  # for each parameter: last and best weights, two moments
 
 
@@ -64,26 +64,25 @@ def patience(total: int) -> int:
 
 @dataclass(frozen=True)
 class Exam:
-    """Scores a network on the choose rows of a fold: `target` and `weight` on the host, the inputs on the device."""
+    """Scores a network on the choose rows of a fold: `target` and `weight` on the host, the features on the device."""
 
     metric: Metric
     outputs: Outputs
-    numeric: Tensor
-    categorical: Tensor
+    features: Feed
     target: NDArray[Any]
     weight: NDArray[np.float32] | None
 
     @classmethod
     def of(cls, task: Task, fold: Fold, place: device) -> Exam:
         """Copy the choose rows of a fold onto a device."""
-        rows = Rows.of(task, fold.choose, fold.outputs, place)
+        features = feed_of(task.features, fold.choose, place)
         weight = None if task.score_weight is None else np.asarray(task.score_weight[fold.choose])
         target = np.asarray(task.target[fold.choose])
-        return cls(metric(task.metric, task.kind), fold.outputs, rows.numeric, rows.categorical, target, weight)
+        return cls(metric(task.metric, task.kind), fold.outputs, features, target, weight)
 
     def predict(self, network: nn.Module) -> NDArray[Any]:
         """Return the predictions of a network for the choose rows."""
-        return predict(network, self.numeric, self.categorical, self.outputs)
+        return predict(network, self.features, self.outputs)
 
     def score(self, predictions: NDArray[Any]) -> float:
         """Return the metric in its own sign; NaN where it is undefined or the predictions aren't finite."""
@@ -107,11 +106,11 @@ class Course:
             learner.restore(earlier.last, earlier.training)
 
     def _rehearse(self) -> float:
-        """Predict a few fit rows, to know how long scoring will take; networks that fail or return the wrong shape fail here."""
-        network, rows = self.learner.network, self.rows
-        predict(network, rows.numeric[:2], rows.categorical[:2], self.exam.outputs)  # the first call is slow
+        """Predict a block of fit rows, to know how long scoring will take; networks with a wrong shape fail here already."""
+        network, features = self.learner.network, self.rows.features
+        predict(network, features, self.exam.outputs, rows=2)  # the first call is slow
         began = time.perf_counter()
-        done = predict(network, rows.numeric[:_REHEARSED], rows.categorical[:_REHEARSED], self.exam.outputs)
+        done = predict(network, features, self.exam.outputs, rows=len(next(features.blocks())[0]))
         seconds = (time.perf_counter() - began) / len(done)
         self.clock.reserve(seconds * len(self.exam.target), self.learner.size * _SAVED_BYTES)
         return 1e6 * seconds
@@ -119,7 +118,7 @@ class Course:
     def examine(self) -> tuple[NDArray[Any], float]:
         """Return the predictions for the choose rows and their score; NaN where it is undefined or they aren't finite."""
         began = time.perf_counter()
-        predictions = self.exam.predict(self.learner.network)
+        predictions = self.exam.predict(self.learner.judged)
         self.predict_ms = min(self.predict_ms, 1e6 * (time.perf_counter() - began) / len(predictions))
         score = self.exam.score(predictions)
         self.clock.reserve(time.perf_counter() - began, self.learner.size * _SAVED_BYTES)
@@ -131,7 +130,7 @@ class Course:
         epoch, best_epoch, best_score = progress.epoch + 1, progress.best_epoch, progress.best_score
         if best_score is None or loss(score) < loss(best_score):
             best_epoch, best_score = epoch, score
-            self._best, self._predictions = self.learner.weights(), predictions
+            self._best, self._predictions = self.learner.judged_weights(), predictions
         stopped = epoch - best_epoch >= patience(self.span.total)
         self.progress = Progress(epoch, best_epoch, best_score, stopped, seconds, (*progress.curve, (epoch, score)))
 
@@ -156,6 +155,6 @@ class Course:
         )
 
     def _snapshot(self) -> Snapshot:
-        is_best = self.progress.best_epoch == self.progress.epoch
+        is_best = self.learner.average is None and self.progress.best_epoch == self.progress.epoch
         last = self._best if is_best else self.learner.weights()
         return Snapshot(self.progress, last, self._best, self.learner.training_state())

@@ -19,11 +19,14 @@ from automl.task import Fold, Task
 from automl.training.checkpoint import Snapshot
 from automl.training.clock import Clock
 from automl.training.course import Course, Ending, Exam, Span, Trained
+from automl.training.feed import as_inputs
 from automl.training.learner import Learner, own_randomness
-from automl.training.networks import CPU, NetworkFault, described, forward, one_thread
+from automl.training.networks import CPU, NetworkFault, described, forward, mixed_precision, one_thread
 from automl.training.rows import Rows
+from search_spaces.augmentation import Mix
 from search_spaces.configuration import Configuration
 from search_spaces.domains import Infeasible
+from search_spaces.losses import Loss
 
 
 def train(
@@ -87,13 +90,16 @@ def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clo
     steps, done = rows.steps(recipe.batch_size), 0
     loss_sum = torch.zeros((), device=learner.device)
     network.train()
-    for numeric, categorical, target, weight in rows.batches(recipe.batch_size, learner.batches):
+    for stored, target, weight in rows.batches(recipe.batch_size, learner.batches):
         if clock.over():
             break
         learner.set_rate(recipe.schedule.factor((epoch - 1 + done / steps) / total))
         for parameter in parameters:
             parameter.grad = None
-        losses = recipe.loss(forward(network, numeric, categorical), target)
+        inputs, mix = learner.augmentation.apply(as_inputs(stored), learner.inputs, learner.changes)
+        with mixed_precision(learner.device):
+            outputs = forward(network, inputs)
+        losses = _losses(recipe.loss, outputs.float(), target, mix)
         loss = losses.mean() if weight is None else (losses * weight).mean()
         _backward(network, loss)
         recipe.regularisation.add_gradient(parameters)
@@ -101,7 +107,17 @@ def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clo
         learner.optimizer.step()
         loss_sum += loss.detach()
         done += 1
+        if learner.average is not None:
+            learner.average.follow(network, (epoch - 1) * steps + done, total * steps)
     return done / steps, float(loss_sum) / max(done, 1)
+
+
+def _losses(loss: Loss, outputs: Tensor, target: Tensor, mix: Mix | None) -> Tensor:
+    """Return the loss of each row; of a mixture of two rows, that of both targets by their shares."""
+    if mix is None:
+        return loss(outputs, target)
+    own, other = loss(outputs, target), loss(outputs, target[mix.partner])
+    return torch.lerp(other, own, mix.share)
 
 
 def _backward(network: nn.Module, loss: Tensor) -> None:
@@ -125,6 +141,6 @@ def fit_all(configuration: Configuration, task: Task, fold: Fold, epochs: int, t
                 _, loss = train_epoch(learner, rows, epoch, total, Clock(None))
                 if not math.isfinite(loss):
                     raise NoModelError(f"refit: the loss must stay finite, but is {loss} in epoch {epoch}")
-            return learner.network.eval()
+            return learner.judged.eval()
     except (Infeasible, NetworkFault) as error:
         raise NoModelError(f"refit: the network can't be trained on these rows: {error}") from error

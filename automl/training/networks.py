@@ -7,29 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from automl.data.features import Features
 from automl.task import Task
 from automl.training.checkpoint import Checkpoints
+from automl.training.feed import Feed, as_inputs, feed_of
 from search_spaces.configuration import Configuration
 from search_spaces.domains import Infeasible
 from search_spaces.language import Architecture
-from search_spaces.spec import Inputs, Outputs, Values
+from search_spaces.spec import Image, Inputs, Outputs, Values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CPU = torch.device("cpu")
 _FULL = ("allocate memory", "not enough memory", "ALLOC_FAILED")  # what allocators of CPU and CUDA libraries say
-_BLOCK = 1024  # rows predicted at once, always: few enough for a CPU's cache (8192 take twice as long)
 
 
 class NetworkFault(Exception):
@@ -56,6 +57,8 @@ def derived_seed(seed: int, purpose: str) -> int:
 def build_network(architecture: Architecture, inputs: Inputs, outputs: Outputs, seed: int) -> nn.Module:
     """Return a network with weights drawn from `seed`; torch's global generator stays as it was.
 
+    The weights of convolutions lie channels last, as the images do: nearly twice as fast, on CPUs too.
+
     Raises `Infeasible` where the architecture can't serve the specs, `NetworkFault` where the family fails otherwise.
     """
     with torch.random.fork_rng(devices=[]):
@@ -72,13 +75,15 @@ def build_network(architecture: Architecture, inputs: Inputs, outputs: Outputs, 
         raise NetworkFault(
             f"{type(architecture).__name__}.build must know the shapes of all parameters; lazy modules have none yet"
         )
+    if isinstance(inputs, Image):
+        cast(Any, network).to(memory_format=torch.channels_last)  # an overload that torch doesn't declare
     return network
 
 
-def forward(network: nn.Module, numeric: Tensor, categorical: Tensor) -> Tensor:
+def forward(network: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
     """Return what the network says of a batch. Raises `NetworkFault` for whatever its code raises."""
     try:
-        out: Tensor = network(numeric, categorical)
+        out: Tensor = network(*inputs)
     except (Infeasible, MemoryError):
         raise
     except Exception as error:
@@ -103,14 +108,27 @@ def ran_out_of_memory(error: BaseException | None) -> bool:
     return full or allocator or ran_out_of_memory(error.__cause__)
 
 
-def predict(network: nn.Module, numeric: Tensor, categorical: Tensor, outputs: Outputs) -> NDArray[Any]:
+def device_for(task: Task) -> torch.device:
+    """Return where to train: images on a GPU where one is visible (CUDA_VISIBLE_DEVICES hides it), tables on the CPU."""
+    is_image = isinstance(task.folds[0].inputs, Image)
+    return torch.device("cuda") if is_image and torch.cuda.is_available() else CPU
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Compute in bfloat16 inside what gains from it, where a GPU has it; on the CPU it would be slower than float32."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+def predict(network: nn.Module, feed: Feed, outputs: Outputs, rows: int | None = None) -> NDArray[Any]:
     """Return the predictions of a network for rows on its device, and leave it in evaluation mode.
 
     Args:
         network: any network that `Architecture.build` returned for `outputs`.
-        numeric: float32 `(rows, p)`; categorical: int64 `(rows, q)`; at least one row.
-        categorical: see `numeric`.
+        feed: the features of the rows, at least one.
         outputs: what the network was built for.
+        rows: how many of the rows, the first ones; None: all of them.
 
     Returns:
         Probabilities `(rows, classes)` as float32, or values `(rows,)` in the target's units as float64.
@@ -118,9 +136,8 @@ def predict(network: nn.Module, numeric: Tensor, categorical: Tensor, outputs: O
     """
     network.eval()
     with torch.no_grad():
-        blocks = zip(torch.split(numeric, _BLOCK), torch.split(categorical, _BLOCK), strict=True)
-        raw = torch.cat([forward(network, *block) for block in blocks])
-        if raw.shape != (len(numeric), outputs.width):
+        raw = torch.cat([forward(network, as_inputs(block)) for block in feed.blocks(rows)])
+        if raw.shape != (len(feed) if rows is None else min(rows, len(feed)), outputs.width):
             expected = f"(batch, {outputs.width})"
             raise NetworkFault(f"{type(network).__name__}.forward must return {expected}, got {tuple(raw.shape)}")
         if isinstance(outputs, Values):
@@ -130,19 +147,12 @@ def predict(network: nn.Module, numeric: Tensor, categorical: Tensor, outputs: O
 
 
 def predict_network(
-    network: nn.Module, numeric: NDArray[np.float32], categorical: NDArray[np.integer[Any]], outputs: Outputs
+    network: nn.Module, features: Features, outputs: Outputs, rows: NDArray[np.int64] | None = None
 ) -> NDArray[Any]:
-    """Return the predictions of a network on the CPU for any number of rows; see `predict`."""
-    if not len(numeric):
+    """Return the predictions of a network on the CPU for any number of rows (None: all); see `predict`."""
+    if not len(features[0] if rows is None else rows):
         return np.zeros(0) if isinstance(outputs, Values) else np.zeros((0, outputs.width), np.float32)
-    starts = range(0, len(numeric), _BLOCK)
-    blocks = [(to_tensor(numeric[i : i + _BLOCK]), to_tensor(categorical[i : i + _BLOCK])) for i in starts]
-    return np.concatenate([predict(network, *block, outputs) for block in blocks])
-
-
-def to_tensor(array: NDArray[Any]) -> Tensor:
-    """Return a copy of numbers as float32, of codes as int64."""
-    return torch.tensor(array, dtype=torch.float32 if array.dtype.kind == "f" else torch.int64)
+    return predict(network, feed_of(features, rows, CPU), outputs)
 
 
 def in_units(standard: NDArray[np.float64], outputs: Values) -> NDArray[np.float64]:

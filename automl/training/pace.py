@@ -7,12 +7,14 @@ import time
 import torch
 
 from automl.task import Task
+from automl.training.feed import as_inputs
 from automl.training.learner import own_randomness
-from automl.training.networks import CPU, build_network, forward, one_thread, predict
+from automl.training.networks import build_network, device_for, forward, mixed_precision, one_thread, predict
 from automl.training.rows import Rows
 from search_spaces.configuration import Configuration
 
-_WARM, _STEPS = 2, 6
+_WARM, _STEPS = 1, 8
+_ENOUGH = 0.6  # seconds after which fewer steps will do
 _OPTIMIZER = 1.3  # a step with its optimizer, against one without: loading torch's optimizers would take longer than all of this
 _ROWS = 4096  # predicted to time scoring
 
@@ -22,21 +24,28 @@ def epoch_seconds(configuration: Configuration, task: Task) -> float:
 
     Raises what `Architecture.build` and the network raise.
     """
-    fold, recipe = task.folds[0], configuration.recipe
-    with one_thread(), own_randomness(CPU):
-        few = fold.fit[: (_WARM + _STEPS) * recipe.batch_size]
-        rows = Rows.of(task, few, fold.outputs, CPU)
-        network = build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0).train()
+    fold, recipe, device = task.folds[0], configuration.recipe, device_for(task)
+    with one_thread(), own_randomness(device):
+        rows = Rows.of(task, fold.fit[: (_WARM + _STEPS) * recipe.batch_size], fold.outputs, device)
+        network = build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0).to(device).train()
         times: list[float] = []
-        generator = torch.Generator().manual_seed(0)
-        while len(times) < _WARM + _STEPS:
-            for numeric, categorical, target, _ in rows.batches(recipe.batch_size, generator):
-                began = time.perf_counter()
-                recipe.loss(forward(network, numeric, categorical), target).mean().backward()  # type: ignore[no-untyped-call]
+        generators = torch.Generator().manual_seed(0), torch.Generator(device).manual_seed(0)
+        while len(times) < _WARM + _STEPS and not (len(times) > _WARM + 1 and sum(times) > _ENOUGH):
+            began = time.perf_counter()
+            for stored, target, _ in rows.batches(recipe.batch_size, generators[0]):
+                inputs, _ = configuration.augmentation.apply(as_inputs(stored), fold.inputs, generators[1])
+                with mixed_precision(device):
+                    outputs = forward(network, inputs)
+                loss = recipe.loss(outputs.float(), target).mean()
+                loss.backward()  # type: ignore[no-untyped-call]
+                loss.item()
                 times.append(time.perf_counter() - began)
+                began = time.perf_counter()
+                if sum(times) > _ENOUGH and len(times) > _WARM + 1:
+                    break
+        scored = min(len(rows), _ROWS, max(1, len(next(rows.features.blocks())[0])))
         began = time.perf_counter()
-        scored = min(len(rows), _ROWS)
-        predict(network, rows.numeric[:scored], rows.categorical[:scored], fold.outputs)
-        scoring = (time.perf_counter() - began) * max(1.0, len(fold.choose) / scored)
+        predict(network, rows.features, fold.outputs, rows=scored)
+        scoring = (time.perf_counter() - began) * len(fold.choose) / scored
     steps = max(1, round(len(fold.fit) / recipe.batch_size))
-    return steps * _OPTIMIZER * sorted(times)[len(times) // 2] + scoring
+    return steps * _OPTIMIZER * sorted(times[_WARM:])[len(times[_WARM:]) // 2] + scoring

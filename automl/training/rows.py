@@ -1,4 +1,4 @@
-"""Rows of a task as tensors: on the device once, batches by index, no loader."""
+"""Rows of a task for training: features through a feed, targets and weights on the device."""
 
 from __future__ import annotations
 
@@ -12,38 +12,35 @@ import torch
 from torch import Tensor
 
 from automl.task import Task
-from automl.training.networks import standardised, to_tensor
+from automl.training.feed import Feed, Stack, feed_of, to_tensor
+from automl.training.networks import standardised
 from search_spaces.spec import Outputs, Values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Batch: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor | None]
-
-_TOGETHER = 16  # batches gathered at once and then cut: a gather costs as much as a small layer
+Batch: TypeAlias = tuple[Stack, Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
 class Rows:
     """Rows on one device.
 
-    numeric: float32 `(rows, p)`. categorical: int64 `(rows, q)`. target: int64 classes or float32 standardised values `(rows,)`.
-    weight: float32 `(rows,)` with mean 1, or None.
+    features: as they are stored. target: int64 classes or float32 standardised values `(rows,)`. weight: float32 `(rows,)` with
+    mean 1, or None.
     """
 
-    numeric: Tensor
-    categorical: Tensor
+    features: Feed
     target: Tensor
     weight: Tensor | None
 
     @classmethod
     def of(cls, task: Task, rows: NDArray[np.int64], outputs: Outputs, device: torch.device) -> Rows:
-        """Copy rows of a task onto a device."""
+        """Bring rows of a task to a device."""
         target = standardised(task.target[rows], outputs) if isinstance(outputs, Values) else task.target[rows]
         weights = loss_weight(task, rows)
         weight = None if weights is None else to_tensor(weights).to(device)
-        numeric, categorical = to_tensor(task.numeric[rows]).to(device), to_tensor(task.categorical[rows]).to(device)
-        return cls(numeric, categorical, to_tensor(target).to(device), weight)
+        return cls(feed_of(task.features, rows, device), to_tensor(target).to(device), weight)
 
     def __len__(self) -> int:
         return len(self.target)
@@ -58,17 +55,11 @@ class Rows:
         Equal sizes, because a small last batch would move the weights as far as a full one, and batch norm fails on a single row.
         """
         sizes = _even_sizes(len(self), self.steps(batch_size))
-        order = torch.randperm(len(self), generator=generator).to(self.target.device)
-        for first in range(0, len(sizes), _TOGETHER):
-            group = sizes[first : first + _TOGETHER]
-            index, order = order[: sum(group)], order[sum(group) :]
-            weight = repeat(None) if self.weight is None else _cut(self.weight, index, group)
-            columns = (_cut(column, index, group) for column in (self.numeric, self.categorical, self.target))
-            yield from zip(*columns, weight, strict=False)
-
-
-def _cut(column: Tensor, index: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
-    return torch.split(column.index_select(0, index), sizes)
+        order = torch.randperm(len(self), generator=generator)
+        there = order.to(self.target.device)
+        target = torch.split(self.target.index_select(0, there), sizes)
+        weight = repeat(None) if self.weight is None else torch.split(self.weight.index_select(0, there), sizes)
+        yield from zip(self.features.batches(order, sizes), target, weight, strict=False)
 
 
 def loss_weight(task: Task, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:

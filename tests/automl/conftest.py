@@ -10,7 +10,7 @@ def toy_task():
 
     def make(kind="binary", rows=300, *, metric=None, choose=None, seed=0, **changes):
         from automl.data.columns import Category, Columns, Encoded, Number, Ruler
-        from automl.data.statistics import describe_table, describe_target
+        from automl.data.statistics import describe_inputs, describe_target
         from automl.metrics import default_metric
         from automl.task import Fold, Task
         from search_spaces.losses import CLASS_LOSSES, VALUE_LOSSES
@@ -29,19 +29,19 @@ def toy_task():
         numbers = tuple(Number(name, "", Ruler(-1e9, 1e9)) for name in ("x", "y", "z"))
         columns = Columns(("x", "y", "z", "c"), (*numbers, Category("c", ("p", "q", "r", "s"))))
         encoded = Encoded(numeric.astype(np.float32), codes)
-        fold = Fold(fit, chosen, describe_table(encoded, fit, columns), describe_target(target, fit, classes))
+        outputs = describe_target(target, fit, classes)
+        fold = Fold(fit, chosen, describe_inputs(encoded, fit, columns, target, outputs), outputs)
         task = Task(
             kind=kind,
             metric=metric or default_metric(kind).name,
             losses=VALUE_LOSSES if kind == "regression" else CLASS_LOSSES,
-            numeric=encoded.numeric,
-            categorical=encoded.categorical,
+            features=tuple(encoded),
             target=target,
             loss_weight=None,
             score_weight=None,
             folds=(fold,),
             report=np.zeros(0, np.int64),
-            columns=columns,
+            encoder=columns,
             classes=classes,
             target_name="t",
         )
@@ -63,6 +63,55 @@ def toy_configuration():
         mlp = MLP(normalisation=normalisation, dropout=dropout, blocks=(Plain(width=16),))
         loss = MSE() if kind == "regression" else CrossEntropy()
         return Configuration(architecture=mlp, recipe=Recipe(**{"batch_size": 32, "loss": loss, **recipe}))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_images():
+    """Return a function that makes a task of small images: stripes of four kinds, or how bright they are."""
+
+    def make(kind="multiclass", rows=360, channels=1, *, files=None, seed=0):
+        from automl.data.image_format import ImageFormat
+        from automl.data.pictures import Pictures
+        from automl.data.statistics import describe_inputs, describe_target
+        from automl.metrics import default_metric
+        from automl.task import Fold, Task
+        from search_spaces.losses import CLASS_LOSSES, VALUE_LOSSES
+
+        rng = np.random.default_rng(seed)
+        stripes, light = rng.integers(0, 4, rows), rng.integers(50, 170, rows)
+        images = rng.integers(0, 80, (rows, 8, 8, channels)).astype(np.uint8)
+        down, along = np.mgrid[:8, :8]
+        bright = np.array([down % 4 < 2, along % 4 < 2, (down + along) % 4 < 2, (down + along) % 2 < 1])
+        images += (bright[stripes] * light[:, None, None])[..., None].astype(np.uint8)
+        form, features = ImageFormat(8, 8, channels), (images,)
+        if files is not None:
+            from PIL import Image
+
+            paths = [str(files / f"{i:03}.png") for i in range(rows)]
+            for path, image in zip(paths, images, strict=True):
+                Image.fromarray(image[..., 0] if channels == 1 else image).save(path)
+            features = (Pictures(np.array(paths), form),)
+        classes = () if kind == "regression" else ("a", "b", "c", "d")
+        target = stripes if classes else light.astype(np.float64)
+        chosen = np.arange(0, rows, 3)
+        fit = np.setdiff1d(np.arange(rows), chosen)
+        outputs = describe_target(target, fit, classes)
+        return Task(
+            kind=kind,
+            metric=default_metric(kind).name,
+            losses=CLASS_LOSSES if classes else VALUE_LOSSES,
+            features=features,
+            target=target,
+            loss_weight=None,
+            score_weight=None,
+            folds=(Fold(fit, chosen, describe_inputs(features, fit, form, target, outputs), outputs),),
+            report=np.zeros(0, np.int64),
+            encoder=form,
+            classes=classes,
+            target_name="t",
+        )
 
     return make
 

@@ -10,21 +10,22 @@ from automl.baselines import BaselineFault, baseline_configuration, baseline_nam
 from automl.library import fit_in_time
 from automl.metrics import metric
 from automl.training.checkpoint import Checkpoints, Progress, Snapshot
-from automl.training.networks import build_network, load_network, predict_network, to_tensor
+from automl.training.feed import to_tensor
+from automl.training.networks import build_network, load_network, predict_network
 from search_spaces.linear import Linear
 from search_spaces.spec import CategoricalColumn, Table
 
 
 def chosen(task):
     fold = task.folds[0]
-    return task.numeric[fold.choose], task.categorical[fold.choose]
+    return task.features[0][fold.choose], task.features[1][fold.choose]
 
 
 def features(task, rows):
     fold = task.folds[0]
     network = build_network(Linear(), fold.inputs, fold.outputs, 0)
     with torch.no_grad():
-        return network.features(to_tensor(task.numeric[rows]), to_tensor(task.categorical[rows])).double().numpy()
+        return network.features(to_tensor(task.features[0][rows]), to_tensor(task.features[1][rows])).double().numpy()
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
@@ -94,7 +95,7 @@ def test_linear_baselines_are_checkpoints_of_networks(name, toy_task, tmp_path):
     fitted = fit_baseline(name, task, task.folds[0], 0)
     checkpoints.write(-1, 0, Snapshot(Progress(), fitted.weights, fitted.weights, {}))
     network = load_network(checkpoints, -1, 0, 0, baseline_configuration(name), task)
-    np.testing.assert_array_equal(predict_network(network, *chosen(task), task.folds[0].outputs), fitted.predictions)
+    np.testing.assert_array_equal(predict_network(network, chosen(task), task.folds[0].outputs), fitted.predictions)
     assert baseline_configuration("boosting") is None
 
 
@@ -107,14 +108,14 @@ def test_boosting_equals_scikit_learns_defaults(kind, toy_task):
     model = (HistGradientBoostingRegressor if kind == "regression" else HistGradientBoostingClassifier)(
         categorical_features=[3], random_state=0
     )
-    columns = np.column_stack([task.numeric.astype(np.float64), task.categorical])
+    columns = np.column_stack([task.features[0].astype(np.float64), task.features[1]])
     model.fit(columns[fold.fit], task.target[fold.fit])
     expected = (model.predict if kind == "regression" else model.predict_proba)(columns[fold.choose])
     fitted = fit_boosting(task, fold, 0)
-    np.testing.assert_allclose(fitted.predict(*chosen(task)), expected, rtol=1e-5)
+    np.testing.assert_allclose(fitted.predict(chosen(task)), expected, rtol=1e-5)
     assert (fitted.iterations, fitted.cut) == (100, False)
     again = fit_baseline("boosting", task, fold, 0)
-    np.testing.assert_array_equal(again.predictions, fitted.predict(*chosen(task)))
+    np.testing.assert_array_equal(again.predictions, fitted.predict(chosen(task)))
     assert again.weights is None
 
 
@@ -122,9 +123,9 @@ def test_boosting_takes_any_number_of_categories_infinities_and_gaps(toy_task):
     rng = np.random.default_rng(0)
     task = toy_task(rows=900)
     codes = rng.integers(0, 1000, (900, 1)).astype(np.int32)
-    numeric = task.numeric.copy()
+    numeric = task.features[0].copy()
     numeric[::7, 0], numeric[::11, 1], numeric[::13, 2] = np.inf, -np.inf, np.nan
-    task = toy_task(rows=900, categorical=codes, numeric=numeric)
+    task = toy_task(rows=900, features=(numeric, codes))
     counts = np.bincount(codes[task.folds[0].fit, 0], minlength=1000)
     table = Table(task.folds[0].inputs.numeric, (CategoricalColumn("c", tuple(counts.tolist())),), 600)
     [lookup] = boosting._codes(table)
@@ -144,7 +145,7 @@ def test_boosting_stands_a_class_with_a_single_row_in_many(toy_task):
     target[500] = 2
     task = toy_task("multiclass", rows=15_100, choose=range(100), target=target)
     fitted = fit_boosting(task, task.folds[0], 0)
-    assert fitted.predict(*chosen(task)).shape == (100, 3)
+    assert fitted.predict(chosen(task)).shape == (100, 3)
 
 
 def test_what_does_not_converge_says_so_and_prints_nothing(toy_task, monkeypatch, capfd):

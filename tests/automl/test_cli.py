@@ -121,7 +121,7 @@ def test_kinds_of_columns_can_be_told(run):
     done = run("search", "sales.csv", "--target", "sold", "--out", "run", *words, *QUICK)
     assert done.code == 0
     assert "age: categorical" in done.err
-    assert automl.SearchResult.open("run").run.task.columns.to_dict() != {}
+    assert automl.SearchResult.open("run").run.task.encoder.to_dict() != {}
 
 
 def test_columns_may_have_an_equals_sign_in_their_names(run, sales):
@@ -148,7 +148,7 @@ def test_a_family_of_ones_own_is_searched_exported_and_loaded_by_name(run, tmp_p
     assert "Mine #0" in run("leaderboard", "run", *own).out
     assert run("resume", "run", "--n-trials", "3", *own).code == 0
     assert run("export", "run", "model", "--no-onnx", *own).code == 0
-    refused(run("predict", "model", "sales.csv"), "must be of a known family (Linear, MLP), got 'Mine'")
+    refused(run("predict", "model", "sales.csv"), "Linear, MLP, ResNet, VGG, ViT), got 'Mine'")
     assert run("predict", "model", "sales.csv", *own).out == run("predict", "run", "sales.csv", *own).out
 
 
@@ -212,7 +212,7 @@ FILES = {
     ("name", "target", "parts"),
     [
         ("sale.csv", "sold", ["there is none of this name", "did you mean 'sales.csv'?"]),
-        (".", "sold", ["got a folder"]),
+        (".", "sold", ["must hold a subfolder of images for each class"]),
         ("text.docx", "sold", ["must end in .csv"]),
         ("empty.csv", "y", ["empty file"]),
         ("blank.csv", "y", ["empty file"]),
@@ -276,7 +276,7 @@ def test_bad_options_are_one_clear_error(run, words, parts, tmp_path):
     ("words", "part"),
     [
         (["serch", "sales.csv"], "Did you mean 'search'?"),
-        (["search", "sales.csv"], "Missing option '--target'"),
+        (["search", "sales.csv"], "target: must name the column to predict"),
         (["search", "--target", "sold"], "Missing argument"),
         (["search", "sales.csv", "--target", "sold", "--time-limt", "3"], "--time-limit"),
         (["search", "sales.csv", "--target", "sold", "--time-limit", "soon"], "'--time-limit'"),

@@ -39,7 +39,7 @@ def exported(toy_task, tmp_path_factory):
     fold = task.folds[0]
     scores = {"report": 0.8, "report_interval": (0.7, 0.9), "report_method": "100 rows | new", "validation": 0.85}
     networks = members(SMALL, fold.inputs, fold.outputs, 2)
-    predictor = Predictor(networks, task.columns, task.kind, task.classes, "t|t", "accuracy", scores)
+    predictor = Predictor(networks, task.encoder, task.kind, task.classes, "t|t", "accuracy", scores)
     return predictor, predictor.export(tmp_path_factory.mktemp("models") / "model")
 
 
@@ -58,7 +58,7 @@ def test_onnx_predicts_what_the_loaded_predictor_does(exported, rows) -> None:
     frame = {"x": rng.normal(size=rows), "y": rng.normal(size=rows) * 10, "z": np.where(rng.random(rows) < 0.3, np.nan, 1e4)}
     frame["c"] = rng.choice(["p", "q", "never seen", ""], rows).tolist()
     loaded = automl.load(folder)
-    encoded = loaded.columns.transform(frame)
+    encoded = loaded.encoder.transform(frame)
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     feed = {"numeric": encoded.numeric, "categorical": encoded.categorical.astype(np.int64)}
     (probabilities,) = session.run(["probabilities"], feed)
@@ -95,7 +95,7 @@ def test_only_inputs_that_exist_are_asked_for(tmp_path, numeric, categorical, ou
     assert [entry.name for entry in session.get_outputs()] == ["probabilities" if isinstance(outputs, Classes) else "values"]
     arrays = {"numeric": np.zeros((4, len(numeric)), np.float32), "categorical": np.ones((4, len(categorical)), np.int64)}
     (written,) = session.run(None, {name: arrays[name] for name in names})
-    assert np.allclose(written, mean_prediction(everyone, *arrays.values()), rtol=0, atol=1e-5 * getattr(outputs, "std", 1))
+    assert np.allclose(written, mean_prediction(everyone, tuple(arrays.values())), rtol=0, atol=1e-5 * getattr(outputs, "std", 1))
     properties = session.get_modelmeta().custom_metadata_map
     assert json.loads(properties["categorical"]) == [column.name for column in categorical]
 
@@ -130,7 +130,7 @@ class OddNetwork(nn.Module):
 @pytest.mark.parametrize("how", ["random", "unwritable", "fixed batch"])
 def test_what_onnx_cannot_repeat_is_not_written(toy_task, tmp_path, how) -> None:
     everyone = members(Odd(how=how), Table(NUMBERS, (), 100), Classes((50, 50)))
-    predictor = Predictor(everyone, toy_task().columns, "binary", ("no", "yes"), "t", "accuracy", {})
+    predictor = Predictor(everyone, toy_task().encoder, "binary", ("no", "yes"), "t", "accuracy", {})
     with pytest.raises(ExportError, match=r"Odd.*save without it"):
         predictor.export(tmp_path / "model")
     assert not list(tmp_path.iterdir())

@@ -49,13 +49,8 @@ def test_the_networks_of_all_folds_are_averaged(prices):
     best = result.best
     assert len(best.members) == 3
     assert not best.classes
-    alone = [mean_prediction([member], *encoded(best, frame)) for member in best.members]
+    alone = [mean_prediction([member], best.encoder.transform(frame)) for member in best.members]
     np.testing.assert_allclose(best.predict(frame), np.mean(alone, 0))
-
-
-def encoded(predictor, frame):
-    rows = predictor.columns.transform(frame)
-    return rows.numeric, rows.categorical
 
 
 def test_refit_trains_one_network_on_all_rows_for_the_epochs_that_were_best(prices):

@@ -129,7 +129,7 @@ def test_a_frame_of_every_dtype_is_searched_exported_and_loaded(bought, tmp_path
 
 def test_no_dtype_is_set_aside(bought):
     result, frame = bought
-    made = {column.column: type(column) for column in result.run.task.columns.columns}
+    made = {column.column: type(column) for column in result.run.task.encoder.columns}
     assert set(made) == set(frame.columns) - {"bought"}
     for name in ("naive", "zoned", "seconds", "period", "arrow_date", "arrow_time", "date"):
         assert made[name] is Time, name

@@ -46,10 +46,10 @@ def test_a_task_says_what_is_learnt(kind, metric, losses):
     task = make(table(1200, kind=kind))
     assert (task.kind, task.metric, task.target_name) == (kind, metric, "y")
     assert losses in task.losses
-    assert task.numeric.shape == (1200, 2)
-    assert task.numeric.dtype == np.float32
-    assert task.categorical.shape == (1200, 1)
-    assert task.categorical.dtype == np.int32
+    assert task.features[0].shape == (1200, 2)
+    assert task.features[0].dtype == np.float32
+    assert task.features[1].shape == (1200, 1)
+    assert task.features[1].dtype == np.int32
     assert task.target.dtype == (np.float64 if kind == "regression" else np.int64)
     assert task.classes == {"binary": ("no", "yes"), "multiclass": (1, 2, 3), "regression": ()}[kind]
     assert task.loss_weight is None
@@ -60,7 +60,7 @@ def test_a_task_says_what_is_learnt(kind, metric, losses):
 def test_statistics_are_those_of_the_fit_rows():
     task = make(table(1200, kind="regression"))
     fold = task.folds[0]
-    number = task.numeric[fold.fit, 0].astype(np.float64)
+    number = task.features[0][fold.fit, 0].astype(np.float64)
     column = fold.inputs.numeric[0]
     assert column.name == "number"
     assert column.missing == pytest.approx(np.isnan(number).mean())
@@ -68,7 +68,7 @@ def test_statistics_are_those_of_the_fit_rows():
     assert column.std == pytest.approx(np.nanstd(number))
     assert len(column.quantiles) == 49
     assert column.quantiles == pytest.approx(np.nanquantile(number, np.linspace(0, 1, 49)))
-    assert fold.inputs.categorical[0].counts == tuple(np.bincount(task.categorical[fold.fit, 0], minlength=4))
+    assert fold.inputs.categorical[0].counts == tuple(np.bincount(task.features[1][fold.fit, 0], minlength=4))
     assert fold.inputs.rows == len(fold.fit)
     assert fold.outputs == Values(pytest.approx(task.target[fold.fit].mean()), pytest.approx(task.target[fold.fit].std()))
     assert make(table(1200)).folds[0].outputs == Classes(
@@ -82,7 +82,7 @@ def test_small_data_are_folded_and_each_fold_knows_only_its_own_rows():
     task = make(frame)
     assert len(task.folds) == 10
     assert not len(task.report)
-    code = task.categorical[7, 0]
+    code = task.features[1][7, 0]
     assert code > 0
     for fold in task.folds:
         assert fold.inputs.categorical[0].counts[code] == int(7 in fold.fit)
@@ -128,10 +128,10 @@ def test_rows_that_choose_or_report_change_nothing_that_training_sees(seed, rows
     kept = [count for count in other.inputs.categorical[0].counts if count]
     assert kept == [count for count in fold.inputs.categorical[0].counts if count]
     if len(task.folds) == 1:
-        assert task.columns == again.columns
+        assert task.encoder == again.encoder
         assert fold.inputs == other.inputs
-        assert np.array_equal(task.numeric[fold.fit], again.numeric[fold.fit], equal_nan=True)
-        assert not again.categorical[victims].any()
+        assert np.array_equal(task.features[0][fold.fit], again.features[0][fold.fit], equal_nan=True)
+        assert not again.features[1][victims].any()
 
 
 def test_the_seed_decides():
@@ -145,12 +145,12 @@ def test_a_column_that_counts_the_rows_is_no_feature():
     frame = table(1500)
     frame["position"] = np.arange(1500) + 17
     task = make(frame.sort_values("y"))  # sorted by the target, but then the counter is shuffled: a feature like any other
-    assert "position" in task.columns.names
+    assert "position" in task.encoder.names
     frame = frame.sort_values("y").assign(position=np.arange(1500) + 17)
     task = make(frame)
-    assert "position" not in task.columns.names
+    assert "position" not in task.encoder.names
     assert any("position" in notice for notice in task.notices)
-    assert "position" in make(frame, columns={"position": "numeric"}).columns.names
+    assert "position" in make(frame, columns={"position": "numeric"}).encoder.names
 
 
 # -------------------------------------------------------------------------------------------------------------- own rows
@@ -173,9 +173,9 @@ def test_own_rows_choose_and_report(form, tmp_path):
     assert np.array_equal(fold.fit, np.arange(1000))
     assert np.array_equal(fold.choose, np.arange(1000, 1090))
     assert np.array_equal(task.report, np.arange(1090, 1150))
-    assert task.categorical[1003, 0] == 0
+    assert task.features[1][1003, 0] == 0
     assert [task.classes[code] for code in task.target[1090:]] == test["y"].tolist()
-    assert np.array_equal(task.numeric[1090:, 1], test["other"].to_numpy(np.float32))
+    assert np.array_equal(task.features[0][1090:, 1], test["other"].to_numpy(np.float32))
 
 
 def test_with_a_test_set_no_other_rows_report():
@@ -214,7 +214,7 @@ def test_no_group_is_on_two_sides(rows, as_column):
     frame = table(rows)
     groups = np.array([f"g{number}" for number in np.random.default_rng(0).integers(0, 40, rows)])
     task = make(frame.assign(patient=groups), groups="patient") if as_column else make(frame, groups=groups)
-    assert task.columns.names == ("number", "word", "other")
+    assert task.encoder.names == ("number", "word", "other")
     for fold in task.folds:
         sides = [set(groups[part]) for part in (fold.fit, fold.choose, task.report)]
         assert not sides[0] & sides[1]
@@ -240,7 +240,7 @@ def test_later_rows_choose_and_the_latest_report(times):
     assert (len(fold.fit), len(fold.choose), len(task.report)) == (260, 60, 80)
     assert readable[fold.fit].max() < readable[fold.choose].min()
     assert readable[fold.choose].max() < readable[task.report].min()
-    assert "when" not in task.columns.names
+    assert "when" not in task.encoder.names
     assert "when: orders the rows, no feature" in task.describe()
     assert make(frame, time=times).fingerprint != ""
 
@@ -258,7 +258,7 @@ def test_classes_that_come_too_late_are_said():
 def test_sample_weights_count_in_loss_and_score(as_column):
     frame, weight = table(400), np.random.default_rng(0).integers(0, 5, 400)
     task = make(frame.assign(w=weight), sample_weight="w") if as_column else make(frame, sample_weight=weight)
-    assert "w" not in task.columns.names
+    assert "w" not in task.encoder.names
     for each in (task.loss_weight, task.score_weight):
         assert each.dtype == np.float32
         assert each == pytest.approx(weight / weight.mean())
@@ -403,15 +403,16 @@ def test_a_metric_that_no_trial_could_have_is_an_error():
 
 
 def same(one, two):
-    for name in ("numeric", "categorical", "target", "report", "loss_weight", "score_weight"):
-        mine, theirs = getattr(one, name), getattr(two, name)
+    fields = ("target", "report", "loss_weight", "score_weight")
+    pairs = [*zip(one.features, two.features, strict=True), *((getattr(one, name), getattr(two, name)) for name in fields)]
+    for mine, theirs in pairs:
         assert (mine is None) == (theirs is None)
         assert mine is None or (mine.dtype == theirs.dtype and np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f"))
     for mine, theirs in zip(one.folds, two.folds, strict=True):
         assert np.array_equal(mine.fit, theirs.fit)
         assert np.array_equal(mine.choose, theirs.choose)
         assert (mine.inputs, mine.outputs) == (theirs.inputs, theirs.outputs)
-    for name in ("kind", "metric", "losses", "columns", "classes", "target_name", "notices", "reasons", "fingerprint"):
+    for name in ("kind", "metric", "losses", "encoder", "classes", "target_name", "notices", "reasons", "fingerprint"):
         assert getattr(one, name) == getattr(two, name)
     assert list(map(type, one.classes)) == list(map(type, two.classes))
 
@@ -435,8 +436,8 @@ def test_a_saved_task_comes_back(labels, rows, tmp_path):
     task.save(tmp_path / "task")
     loaded = Task.load(str(tmp_path / "task"))
     same(task, loaded)
-    assert not loaded.numeric.flags.writeable
-    assert type(loaded.numeric) is np.ndarray
+    assert not loaded.features[0].flags.writeable
+    assert type(loaded.features[0]) is np.ndarray
     assert loaded.describe() == task.describe()
     assert not list((tmp_path / "task").glob("*.pkl"))
 
@@ -444,7 +445,7 @@ def test_a_saved_task_comes_back(labels, rows, tmp_path):
 def test_a_task_without_numbers_or_categories_comes_back(tmp_path):
     for columns in (["number", "y"], ["word", "y"]):
         task = make(table(100)[columns])
-        assert 0 in (task.numeric.shape[1], task.categorical.shape[1])
+        assert 0 in (task.features[0].shape[1], task.features[1].shape[1])
         task.save(tmp_path / "task")
         same(task, Task.load(tmp_path / "task"))
 
@@ -538,5 +539,5 @@ def test_arrays_keep_the_positions_of_their_columns():
     frame = table(200)[["number", "other", "y"]]
     numbers = frame[["number", "other"]].to_numpy()
     task = make_task((numbers, frame["y"].to_numpy()), DataOptions(sample_weight="x1"))
-    assert task.columns.names == ("x0",)
-    assert np.array_equal(task.columns.transform(numbers).numeric, task.numeric, equal_nan=True)
+    assert task.encoder.names == ("x0",)
+    assert np.array_equal(task.encoder.transform(numbers).numeric, task.features[0], equal_nan=True)

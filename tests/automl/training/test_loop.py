@@ -180,7 +180,7 @@ def test_batches_are_even_and_hold_each_row_once(toy_task):
     assert rows.weight.mean().item() == pytest.approx(1)
     batches = list(rows.batches(4, torch.Generator().manual_seed(0)))
     assert len(batches) == rows.steps(4) == 50
-    assert {len(target) for _, _, target, _ in batches} == {4}
+    assert {len(target) for _, target, _ in batches} == {4}
     weights = torch.cat([weight for *_, weight in batches])
     assert not torch.equal(weights, rows.weight)
     assert torch.equal(weights.sort().values, rows.weight.sort().values)

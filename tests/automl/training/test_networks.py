@@ -31,11 +31,11 @@ class Sums(nn.Module):
 
 def test_probabilities_and_values():
     numeric, categorical = np.float32([[1, 2], [3, 4]]), np.int32([[1], [0]])
-    probabilities = predict_network(Sums(2), numeric, categorical, Classes((1, 1)))
+    probabilities = predict_network(Sums(2), (numeric, categorical), Classes((1, 1)))
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
     np.testing.assert_allclose(probabilities[0], np.exp([0, 3]) / np.exp([0, 3]).sum(), rtol=1e-5)
-    values = predict_network(Sums(1), numeric, categorical, Values(1e9, 10.0))
+    values = predict_network(Sums(1), (numeric, categorical), Values(1e9, 10.0))
     assert values.dtype == np.float64
     np.testing.assert_array_equal(values, [1e9 + 40, 1e9 + 70])
 
@@ -44,12 +44,14 @@ def test_any_number_of_rows_gives_the_same_predictions():
     rng = np.random.default_rng(0)
     numeric, categorical = rng.normal(size=(20_000, 2)).astype(np.float32), np.zeros((20_000, 0), np.int32)
     numeric.flags.writeable = False
-    together = predict_network(Sums(3), numeric, categorical, Classes((1, 1, 1)))
+    together = predict_network(Sums(3), (numeric, categorical), Classes((1, 1, 1)))
     assert together.shape == (20_000, 3)
-    apart = np.concatenate([predict_network(Sums(3), numeric[i : i + 1], categorical[:1], Classes((1, 1, 1))) for i in range(50)])
+    apart = np.concatenate(
+        [predict_network(Sums(3), (numeric[i : i + 1], categorical[:1]), Classes((1, 1, 1))) for i in range(50)]
+    )
     np.testing.assert_allclose(together[:50], apart, rtol=1e-6)
-    assert predict_network(Sums(3), numeric[:0], categorical[:0], Classes((1, 1, 1))).shape == (0, 3)
-    assert predict_network(Sums(1), numeric[:0], categorical[:0], Values(0, 1)).shape == (0,)
+    assert predict_network(Sums(3), (numeric[:0], categorical[:0]), Classes((1, 1, 1))).shape == (0, 3)
+    assert predict_network(Sums(1), (numeric[:0], categorical[:0]), Values(0, 1)).shape == (0,)
 
 
 def test_standardising_keeps_the_digits_of_large_values():
@@ -80,7 +82,7 @@ def test_the_best_network_is_loaded_from_a_checkpoint(toy_task, toy_configuratio
     checkpoints.write(4, 0, trained.snapshot)
     network = load_network(checkpoints, 4, 0, 6, configuration, task)
     assert not network.training
-    predictions = predict_network(network, task.numeric[fold.choose], task.categorical[fold.choose], fold.outputs)
+    predictions = predict_network(network, task.features, fold.outputs, fold.choose)
     np.testing.assert_array_equal(predictions, trained.predictions)
     with pytest.raises(RunError, match="epoch-5 must hold a checkpoint"):
         load_network(checkpoints, 4, 0, 5, configuration, task)

@@ -1,0 +1,107 @@
+"""What the commands of the command line share: options, and from their texts to what `automl.search` takes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from automl.errors import OptionError
+
+if TYPE_CHECKING:
+    from automl.predictor import Predictor
+    from search_spaces.language import Architecture
+
+RunFolder = Annotated[Path, typer.Argument(help="The folder of a search (its --out).", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Family = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--family", help="A family to search: a name (MLP) or your own as module:Class. Repeat for several.", show_default=False
+    ),
+]
+
+_MANY_IMAGES = (".npz", ".npy", ".csv", ".tsv", ".parquet")  # files that hold images, or their paths
+
+
+class TaskKind(StrEnum):
+    """Kinds of tasks, as options of the command line."""
+
+    binary = "binary"
+    multiclass = "multiclass"
+    regression = "regression"
+
+
+class ImageFit(StrEnum):
+    """What becomes of images of another shape, as options of the command line."""
+
+    crop = "crop"
+    pad = "pad"
+    stretch = "stretch"
+
+
+def kinds_of_columns(given: list[str] | None) -> dict[str, str] | None:
+    """Return the kinds of columns by name, from NAME=KIND. Raises `OptionError`."""
+    if not given:
+        return None
+    pairs = [entry.rpartition("=") for entry in given]
+    for entry, (name, _, kind) in zip(given, pairs, strict=True):
+        if not name or not kind:
+            raise OptionError(f"--column must be NAME=KIND, e.g. zip=categorical, got {entry!r}")
+    return {name: kind for name, _, kind in pairs}
+
+
+def size_in_pixels(given: str | None) -> int | tuple[int, int] | None:
+    """Return a size, from PIXELS or HEIGHTxWIDTH. Raises `OptionError`."""
+    if given is None:
+        return None
+    parts = given.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise OptionError(f"--image-size must be a number of pixels or HEIGHTxWIDTH, e.g. 64 or 48x64, got {given!r}")
+    return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
+
+
+def families_given(given: list[str] | None) -> list[Any] | None:
+    """Return families as `automl.search` takes them: names, and the classes that module:Class names."""
+    return [_imported(name) if ":" in name else name for name in given] if given else None
+
+
+def family_classes(given: list[str] | None) -> tuple[type[Architecture], ...]:
+    """Return the classes of families, ours where none are given."""
+    from automl.options import families_for
+
+    return families_for(families_given(given))
+
+
+def _imported(name: str) -> Any:
+    """Return the class that `module:Class` names; modules in the working directory count."""
+    module, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # the user's module may raise anything
+        raise OptionError(f"--family must be a name or module:Class that can be imported, got {name!r} ({error})") from error
+
+
+def data_to_predict(predictor: Predictor, paths: list[Path]) -> tuple[dict[str, list[str]], Any]:
+    """Return columns that name the rows, and the data; of several paths those that are folders stand for their images.
+
+    Raises `OptionError` where a model of tables gets several files.
+    """
+    from automl.data.image_files import all_images
+    from automl.data.image_format import ImageFormat
+
+    single = paths[0]
+    if not isinstance(predictor.encoder, ImageFormat):
+        if len(paths) > 1:
+            raise OptionError(f"this model predicts the rows of a table: give one file, got {len(paths)}")
+        return {}, single
+    if len(paths) == 1 and not single.is_dir() and single.suffix.lower() in _MANY_IMAGES:
+        return {}, single
+    files = [file for path in paths for file in (all_images(path) if path.is_dir() else [str(path)])]
+    return {"image": files}, files

@@ -1,0 +1,35 @@
+"""Rows with their target, read for a model that exists: features as its encoder makes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from automl.data.columns import Columns
+from automl.data.encoders import Encoder
+from automl.data.features import Features
+from automl.data.image_load import load_images
+from automl.data.image_sources import find_images
+from automl.data.load import load
+from automl.data.options import DataOptions
+from automl.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_labelled(data: Any, encoder: Encoder, target: str) -> tuple[Features, pd.Series[Any]]:
+    """Return the features and the target of rows that have one; `target` is its name, where the data name any.
+
+    Raises `DataError` where the data aren't what the encoder takes, or have no target.
+    """
+    if isinstance(encoder, Columns):
+        loaded = load(data, None if isinstance(data, tuple) else target)
+        every = encoder.transform(data[0] if isinstance(data, tuple) else loaded.frame)
+        features = tuple(column[loaded.rows] for column in every) if isinstance(data, tuple) else every
+        return features, loaded.target
+    found, _ = find_images(data)
+    if found is None:
+        raise DataError(f"data: must be images with their labels, as in training, got {type(data).__name__}")
+    loaded = load_images(found, DataOptions(), target, encoder)
+    assert loaded.images is not None
+    return (loaded.images.stored,), loaded.target

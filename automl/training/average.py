@@ -1,0 +1,32 @@
+"""A running mean of a network's weights: what is scored and kept where the recipe averages them."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.averaging import Averaging
+
+
+class Average:
+    """A second network whose weights follow those of `network`; the recipe's `averaging` says how closely."""
+
+    def __init__(self, network: nn.Module, averaging: Averaging) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._averaging = averaging
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module, step: int, steps: int) -> None:
+        """Move the mean towards the weights after `step` of `steps`; statistics of norms are averaged too, counters copied."""
+        weight = self._averaging.weight(step, steps)
+        mean, latest = self.network.state_dict(), network.state_dict()
+        floats: list[tuple[Tensor, Tensor]] = []
+        for name, value in mean.items():
+            if value.is_floating_point():
+                floats.append((value, latest[name]))
+            else:
+                value.copy_(latest[name])
+        if floats:
+            torch._foreach_lerp_([value for value, _ in floats], [value for _, value in floats], weight)
