@@ -87,10 +87,10 @@ def _judge_of_classes(codes: Array) -> Judge:
 
 
 def _judge_of_values(values: Array) -> Judge:
-    spread = float(((values - values.mean()) ** 2).mean()) or 1.0
+    spread = float(values.var())
 
     def score(predicted: Floats) -> float:
-        return 1 - float(((values - predicted[:, 0]) ** 2).mean()) / spread
+        return 1 - float(((values - predicted[:, 0]) ** 2).mean()) / spread if spread else 0.0
 
     def judge(plain: Floats, mirrored: dict[str, Floats]) -> tuple[str, ...]:
         predicted = _predict_halves(plain, mirrored, values[:, None].astype(np.float64), np.ones(len(values)))

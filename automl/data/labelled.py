@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def read_labelled(data: Any, encoder: Encoder, target: str) -> tuple[Features, pd.Series[Any]]:
     """Return the features and the target of rows that have one; `target` is its name, where the data name any.
 
-    Raises `DataError` where the data aren't what the encoder takes, or have no target.
+    Of images in several parts (x_train, x_test; train/, test/) those of the test are taken. Raises `DataError` where the data
+    aren't what the encoder takes, or have no target.
     """
     if isinstance(encoder, Columns):
         loaded = load(data, None if isinstance(data, tuple) else target)
@@ -28,6 +29,8 @@ def read_labelled(data: Any, encoder: Encoder, target: str) -> tuple[Features, p
         features = tuple(column[loaded.rows] for column in every) if isinstance(data, tuple) else every
         return features, loaded.target
     found, _ = find_images(data)
+    if found is not None and "test" in found.parts:
+        found, _ = find_images(found.parts["test"])
     if found is None:
         raise DataError(f"data: must be images with their labels, as in training, got {type(data).__name__}")
     loaded = load_images(found, DataOptions(), target, encoder)
