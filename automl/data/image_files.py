@@ -155,7 +155,8 @@ def read_npz(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zipfile.error) as error:
-        raise DataError(f"{path}: must be an .npz file of arrays without objects, but {error}") from error
+        fix = "; save labels as text: y.astype(str)" if "Object arrays" in str(error) else ""
+        raise DataError(f"{path}: must be an .npz file of arrays without objects, but {error}{fix}") from error
 
 
 @dataclass(frozen=True, eq=False)

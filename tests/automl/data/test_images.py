@@ -359,7 +359,7 @@ def test_labelled_rows_for_a_model_that_exists(make):
     for data in (
         make.csv(frame),
         (images, frame["animal"]),
-        make.npz(x_train=images[:2], y_train=["a", "b"], x_test=images, y_test=frame["animal"]),
+        make.npz(x_train=images[:2], y_train=["a", "b"], x_test=images, y_test=[*frame["animal"]]),
     ):
         (features,), target = read_labelled(data, form, "animal")
         np.testing.assert_array_equal(features, images)

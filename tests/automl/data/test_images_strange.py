@@ -163,7 +163,7 @@ STRANGE = {
     "other names": (lambda make: make.npz(a=make.pixels(), b=Y), "must hold arrays x and y, .*got 'a', 'b'"),
     "pickled objects": (
         lambda make: make.npz(x=np.array([{}] * 24, dtype=object), y=Y),
-        "must be an .npz file of arrays without objects",
+        "must be an .npz file of arrays without objects, .* as text: y.astype",
     ),
     "no zip": (lambda make: make.file("a.npz", b"hello"), "must be an .npz file of arrays without objects"),
     "no file": (lambda make: make.npz(x=1).with_name("animal.npz"), "none of this name.*did you mean 'animals.npz'"),
