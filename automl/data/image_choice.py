@@ -77,6 +77,8 @@ def choose_size(sizes: np.ndarray[tuple[int, int], np.dtype[np.int64]], options:
     if scale < 1:
         height, width = _rounded(height * scale), _rounded(width * scale)
     height, width = min(height, LARGEST), min(width, LARGEST)
+    if is_one and height * lows[1] == width * lows[0]:
+        done = "scaled"
     return (height, width), f"{done} from {came}; image_size= sets another size"
 
 

@@ -168,7 +168,7 @@ def _from_table(data: Any, bases: Sequence[Path], ignored: Iterable[object]) -> 
 
 def _from_sequence(data: Any) -> Found | None:
     """Return the images in a list, a Series or an array of objects: paths, bytes, PIL images, arrays, or (image, label)."""
-    is_column = getattr(data, "ndim", 0) == 1 and getattr(getattr(data, "dtype", None), "kind", "O") == "O"
+    is_column = getattr(data, "ndim", 0) == 1 and getattr(getattr(data, "dtype", None), "kind", "O") in "OU"
     items = list(data) if isinstance(data, list) or is_column else []
     if not items:
         return None

@@ -65,7 +65,8 @@ def read_header(item: Item) -> Header:
         width, height = image.size
         is_turned = "exif" in image.info and image.getexif().get(_ORIENTATION) in _TURNED
         height, width = (width, height) if is_turned else (height, width)
-        return Header(height, width, 1 if _is_grey(image) else 3, image.mode in _DEEP, getattr(image, "n_frames", 1))
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # cameras add previews to a JPEG
+        return Header(height, width, 1 if _is_grey(image) else 3, image.mode in _DEEP, frames)
 
 
 def is_array(item: Item) -> bool:
@@ -139,7 +140,9 @@ def draw(item: Item, form: ImageFormat) -> Array:
             raise DataError(f"images must have {form.channels} channels, as in training, and files have 1 or 3; give arrays")
         if image.mode in _DEEP and form.dtype == "float32":
             return draw_array(np.asarray(_upright(image), dtype=np.float32)[..., None], form)
-        if image.format == "JPEG":  # decodes at a half, a quarter or an eighth of its size, in as much less time
+        if (
+            image.format == "JPEG" and image is not item
+        ):  # decodes at a half, a quarter or an eighth of its size, in as much less time
             side = round(_GAP * max(form.height, form.width))
             image.draft(None, (side, side) if form.fit != "crop" else _draft_of_crop(image.size, side))
         drawn = _fitted(_eight_bits(_upright(image), "L" if form.channels == 1 else "RGB"), form)
