@@ -1,7 +1,10 @@
 """Images come in: the same from every form, decoded now or later, in any size, for training and for prediction."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,6 +26,7 @@ from automl.data.pixels import read_pixels
 from automl.data.statistics import describe_inputs, describe_target
 from automl.errors import DataError, ModelError, OptionError
 
+ROOT = Path(__file__).parents[3]
 Y = [0, 1] * 12
 FORMS = st.builds(
     ImageFormat,
@@ -351,6 +355,22 @@ def test_floats_mean_what_they_meant_in_training(make):
 def test_what_can_not_be_predicted(make, data, words):
     with pytest.raises(DataError, match=words):
         ImageFormat(12, 16, 3).transform(data(make))
+
+
+def test_predicting_from_files_loads_no_other_heavy_library(make):
+    path = make.file("one.png", make.pixels()[0])
+    code = f"""import sys; from automl.data.image_format import ImageFormat
+assert ImageFormat(4, 4, 3).transform([{str(path)!r}])[0].shape == (1, 4, 4, 3)
+print(*sorted({{"pandas", "torch", "scipy"}} & set(sys.modules)))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == ""
+
+
+def test_an_image_of_pil_is_not_changed(make):
+    path = make.file("large.jpg", Image.new("RGB", (400, 300)), kind="JPEG")
+    with Image.open(path) as image:
+        assert ImageFormat(8, 8, 1).transform([image])[0].shape == (1, 8, 8, 1)
+        assert (image.size, image.mode) == ((400, 300), "RGB")
 
 
 def test_labelled_rows_for_a_model_that_exists(make):
