@@ -107,7 +107,8 @@ def _notices(name: str, others: Sequence[str], hidden: int, empty: Sequence[str]
     if others or hidden:
         shown = [f"{listed(others)} (no images in a class's folder)"] if others else []
         shown += [f"{hidden} hidden"] if hidden else []
-        notices.append(f"{name}: {len(others) + hidden} files are left out: {' and '.join(shown)}")
+        number = len(others) + hidden
+        notices.append(f"{name}: {number} {'file is' if number == 1 else 'files are'} left out: {' and '.join(shown)}")
     if empty:
         notices.append(f"{name}: the folders {listed(empty)} hold no images; they are no classes")
     return notices
@@ -147,16 +148,24 @@ def _walk(root: Path) -> tuple[list[str], list[str], int]:
 
 
 def read_npz(path: Path) -> dict[str, Array]:
-    """Return the arrays of a file by name. Raises `DataError` where it can't be read, or holds objects of Python."""
+    """Return the arrays of an .npz file by name, or that of an .npy file, mapped, under "".
+
+    Raises `DataError` where the file can't be read, or holds objects of Python.
+    """
     if not path.exists():
         beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"{path}: must be a file, there is none of this name{nearest(path.name, beside)}")
+    is_single = path.suffix.lower() == ".npy"
+    if not is_single and not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: must be an .npz file, as np.savez writes it")
     try:
+        if is_single:
+            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zipfile.error) as error:
         fix = "; save labels as text: y.astype(str)" if "Object arrays" in str(error) else ""
-        raise DataError(f"{path}: must be an .npz file of arrays without objects, but {error}{fix}") from error
+        raise DataError(f"{path}: must hold arrays without objects, but {error}{fix}") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,7 +152,9 @@ def _broken(found: Found, broken: Broken, most: float) -> list[str]:
     if not broken:
         return []
     allowed = max(1, int(most * len(found.images))) if most else 0
-    named = f"{len(broken)} of {len(found.images)} images can't be read: {found.named(broken)}"
-    if len(broken) > allowed or len(broken) == len(found.images):
-        raise DataError(f"data: at most {allowed} images may be unreadable (max_broken={most:g}), but {named}")
-    return [f"{named}; left out"]
+    named, rows = found.named(broken), len(found.images)
+    if len(broken) > allowed or len(broken) == rows:
+        raise DataError(
+            f"data: at most {allowed} of {rows} images may be unreadable (max_broken={most:g}), but {len(broken)} are: {named}"
+        )
+    return [f"{len(broken)} of {rows} images can't be read: {named}; left out"]

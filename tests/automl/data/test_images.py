@@ -313,6 +313,8 @@ def test_one_image_is_predicted_like_many(make):
     ):
         np.testing.assert_array_equal(form.transform(one)[0], images[:1])
     np.testing.assert_array_equal(form.transform(make.root)[0], images[:1])
+    np.save(make.root / "all.npy", images)
+    np.testing.assert_array_equal(form.transform(make.root / "all.npy")[0], images)
     np.testing.assert_array_equal(form.transform(make.npz(x_train=images, x_test=images[:2], y_test=Y[:2]))[0], images[:2])
     grey = ImageFormat(12, 16, 1)
     assert grey.transform(images[0])[0].shape == (1, 12, 16, 1)
