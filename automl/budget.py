@@ -14,6 +14,7 @@ from automl.training.pace import epoch_seconds
 from search_spaces.configuration import FAMILIES, Configuration, space_for
 from search_spaces.domains import Infeasible, Options, SpaceError
 from search_spaces.language import Architecture, Choice, Space
+from search_spaces.spec import Image
 
 _ROWS_SEEN = 1_200_000  # a full training shows the network about as many rows, repeats counted
 _FEWEST, _MOST = 9, 243  # epochs
@@ -21,6 +22,11 @@ _USUAL_STEP = 0.002  # seconds
 _STEPS = 1000  # a full training may have as many, however short the time
 _SHARE = 1 / 6  # of the time limit that a full training of the default may take
 _LONGEST_SHARE = 1 / 4  # and one with a smaller batch
+
+_IMAGE_EPOCHS = (3, 6, 9, 12, 15, 18, 24, 27, 36, 45, 54, 81, 108, 162, 243)
+_IMAGES_SEEN = 300_000  # by a full training without a time limit, repeats counted, but for
+_FEWEST_UNLIMITED = 18  # epochs
+_IMAGE_SHARE = 0.4  # of the time limit: networks of images learn most when the rate falls, so a few long trainings pay
 
 _PATIENT_SCHEDULES = ("Cosine", "Constant")  # under halving: one-cycle's early rungs rank badly
 
@@ -45,13 +51,14 @@ def pace_of(task: Task, default: Configuration) -> Pace:
     return Pace(rows, steps, len(task.folds) * seconds)
 
 
-def _rehearsable(space: Space[Configuration]) -> Configuration:
+def _rehearsable(space: Space[Configuration], task: Task) -> Configuration:
     """Return the space's default, or ours where that is of a user's own family: its code runs in workers only."""
+    ours = space_for(task.folds[0].inputs, task.folds[0].outputs, task.losses).default()
     try:
         default = space.default()
     except Infeasible:
-        return Configuration()
-    return default if type(default.architecture) in FAMILIES else replace(default, architecture=Configuration().architecture)
+        return ours
+    return default if type(default.architecture) in FAMILIES else replace(default, architecture=ours.architecture)
 
 
 def full_training(pace: Pace, time_limit: float | None) -> int:
@@ -66,6 +73,15 @@ def full_training(pace: Pace, time_limit: float | None) -> int:
             break
         epochs *= 3
     return epochs
+
+
+def image_training(pace: Pace, time_limit: float | None) -> int:
+    """Return the epochs of a full training on images in a search of so many seconds."""
+    if time_limit is None:
+        fitting = [epochs for epochs in _IMAGE_EPOCHS if epochs <= max(_FEWEST_UNLIMITED, _IMAGES_SEEN / pace.rows)]
+    else:
+        fitting = [epochs for epochs in _IMAGE_EPOCHS if epochs * pace.seconds <= time_limit * _IMAGE_SHARE]
+    return max(fitting, default=_IMAGE_EPOCHS[0])
 
 
 def affordable_batches(sizes: Sequence[int], usual: int, training_seconds: float, time_limit: float) -> Sequence[int]:
@@ -89,11 +105,12 @@ def searched_space(
         space = space_for(fold.inputs, fold.outputs, task.losses, families, {**ours, **given})
     except SpaceError as error:
         raise SpaceError(f"space: {error}") from error
+    planned = image_training if isinstance(fold.inputs, Image) else full_training
     if options.time_limit is None:
-        return space, options.epochs or full_training(Pace(len(fold.fit), 1, 0.0), None)
-    default = _rehearsable(space)
+        return space, options.epochs or planned(Pace(len(fold.fit), 1, 0.0), None)
+    default = _rehearsable(space, task)
     pace = pace_of(task, default)
-    epochs = options.epochs or full_training(pace, options.time_limit)
+    epochs = options.epochs or planned(pace, options.time_limit)
     if "recipe/batch_size" not in given:
         sizes = [cast(int, size) for size in cast(Options, space.leaves()["recipe/batch_size"]).values]
         usual = default.recipe.batch_size

@@ -6,17 +6,20 @@ caller knows, and a network is built by their code and then filled with the weig
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from
-from torch import Tensor
+from torch import Tensor, nn
 
-from automl.data.encoders import check_fits, encoder_from_dict
+from automl.data.encoders import Encoder, check_fits, encoder_from_dict
+from automl.data.flips import FLIPS
 from automl.errors import ModelError, OptionError, nearest
 from automl.member import Member
 from automl.metrics import TASK_KINDS, metric
@@ -85,8 +88,7 @@ def _predictor(manifest: dict[str, Any], tensors: dict[str, Tensor], known: Fami
     for position, entry in enumerate(entries):
         prefix = f"{position}."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        members.append(_member(entry, own, known, f"members/{position}"))
-        check_fits(members[-1].inputs, encoder, f"members/{position}")
+        members.append(_member(entry, own, known, encoder, f"members/{position}"))
         _check_width(members[-1].outputs, len(classes), f"members/{position}")
     return Predictor(
         members=tuple(members),
@@ -106,7 +108,7 @@ def _field(data: Any, name: str, kind: type[T]) -> T:
     return value
 
 
-def _member(entry: Any, own: dict[str, Tensor], known: Families, where: str) -> Member:
+def _member(entry: Any, own: dict[str, Tensor], known: Families, encoder: Encoder, where: str) -> Member:
     """Return a member with its weights; a network is only built where there are weights for it."""
     if not own:
         raise ModelError(f"{where} has no weights in {WEIGHTS}")
@@ -118,7 +120,18 @@ def _member(entry: Any, own: dict[str, Tensor], known: Families, where: str) -> 
     architecture = known[name].from_dict(described, tuple(known.values()), f"{where}/architecture")
     inputs, outputs = inputs_from_dict(_field(entry, "inputs", dict)), outputs_from_dict(_field(entry, "outputs", dict))
     _check_statistics(inputs, outputs, where)
+    check_fits(inputs, encoder, where)
+    # Shapes cost nothing: no file may have gigabytes taken by saying that its images are large.
+    with contextlib.suppress(NetworkFault), torch.device("meta"):  # a family may need the values of tensors to build
+        _check_weights(build_network(architecture, inputs, outputs, seed=0), own, where)
     network = build_network(architecture, inputs, outputs, seed=0)
+    _check_weights(network, own, where)
+    network.load_state_dict(own)
+    return Member(architecture, inputs, outputs, network.eval())
+
+
+def _check_weights(network: nn.Module, own: dict[str, Tensor], where: str) -> None:
+    """Raise `ModelError` unless these are weights of the network, and all of them."""
     expected = network.state_dict()
     for key in sorted({*expected, *own}):
         if key not in own or key not in expected:
@@ -126,8 +139,6 @@ def _member(entry: Any, own: dict[str, Tensor], known: Families, where: str) -> 
         if own[key].shape != expected[key].shape or own[key].dtype != expected[key].dtype:
             shapes = [f"{value.dtype} {tuple(value.shape)}" for value in (expected[key], own[key])]
             raise ModelError(f"{where}: {key} in {WEIGHTS} must be {shapes[0]}, got {shapes[1]}")
-    network.load_state_dict(own)
-    return Member(architecture, inputs, outputs, network.eval())
 
 
 def _check_statistics(inputs: Inputs, outputs: Outputs, where: str) -> None:
@@ -138,6 +149,8 @@ def _check_statistics(inputs: Inputs, outputs: Outputs, where: str) -> None:
         numbers += [*inputs.mean, *inputs.std]
         if not all(std > 0 for std in inputs.std):
             raise ModelError(f"{where}/inputs: std must be greater than 0, got {inputs.std}")
+        if not set(inputs.flips) <= set(FLIPS):
+            raise ModelError(f"{where}/inputs: flips must be of {', '.join(FLIPS)}, got {inputs.flips}")
     else:
         for column in inputs.numeric:
             numbers += [column.mean, column.std, column.missing, *column.quantiles]

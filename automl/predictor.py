@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,13 @@ from automl.card import model_card
 from automl.data.columns import Columns
 from automl.data.encoders import Encoder, encoder_to_dict
 from automl.data.features import Features
-from automl.data.labelled import read_labelled
-from automl.data.target import Label, encode_target
 from automl.errors import OptionError
 from automl.member import Member, mean_prediction, weights_of
 from automl.metrics import METRICS, TaskKind
 from automl.model_files import CARD, ONNX, WEIGHTS, seal, writing
+
+if TYPE_CHECKING:
+    from automl.data.target import Label
 
 _LIBRARIES = ("torch", "numpy", "pandas", "safetensors")
 
@@ -78,6 +79,9 @@ class Predictor:
         data: as for a search: a path or a DataFrame with the target column, labelled images, or (X, y). Rows without a target
         don't count. Raises `DataError`.
         """
+        from automl.data.labelled import read_labelled  # needs pandas, which a model of images can do without
+        from automl.data.target import encode_target
+
         features, target = read_labelled(data, self.encoder, self.target)
         truth = encode_target(target, self.kind, self.classes).values
         prediction = self._prediction(features)

@@ -136,6 +136,7 @@ def make_task(data: object, options: DataOptions) -> Task:
     data can't be used, `OptionError` where an option can't.
     """
     from automl.data.assemble import assemble  # loads pandas, which a worker that only reads tasks never needs
+    from automl.data.flips import flips_line
     from automl.data.statistics import describe_inputs, describe_target
     from search_spaces.losses import CLASS_LOSSES, VALUE_LOSSES
 
@@ -145,6 +146,8 @@ def make_task(data: object, options: DataOptions) -> Task:
         outputs = describe_target(made.target, fit, made.classes)
         inputs = describe_inputs(made.features, fit, made.encoder, made.target, outputs)
         folds.append(Fold(fit=fit, choose=choose, inputs=inputs, outputs=outputs))
+    first = folds[0].inputs
+    flips = (flips_line(first.flips),) if isinstance(first, Image) else ()
     return Task(
         kind=made.kind,
         metric=made.metric.name,
@@ -160,7 +163,7 @@ def make_task(data: object, options: DataOptions) -> Task:
         target_name=made.target_name,
         reports_own=made.reports_own,
         notices=made.notices,
-        reasons=made.reasons,
+        reasons=(*made.reasons, *flips),
     )
 
 

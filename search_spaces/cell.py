@@ -100,7 +100,7 @@ class Cell(Architecture):
         images = as_image(inputs)
         stems = stems_for(images)
         most = min(3, 1 + min(halvings(images, kind) for kind in stems))
-        return {"stem": Choice(*stems), "stages": Int(1, most)}
+        return {"stem": Choice(*stems, default=stems[0]), "stages": Int(1, most)}
 
 
 def _stem(kind: str, inputs: Image, width: int) -> nn.Sequential:

@@ -25,7 +25,15 @@ from search_spaces.spec import Image
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
-FAMILIES: tuple[type[Architecture], ...] = (MLP, ResNet, VGG, Inception, DenseNet, Cell, ViT)  # searched
+FAMILIES: tuple[type[Architecture], ...] = (
+    MLP,
+    VGG,
+    ResNet,
+    Inception,
+    DenseNet,
+    Cell,
+    ViT,
+)  # searched; of those that suit, the first is the default
 KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear)  # may stand in a file
 
 

@@ -33,11 +33,15 @@ def _widened(width: int, factor: float) -> int:
 
 
 def _narrowed(inputs: Inputs, most: int) -> dict[str, object]:
-    """Return the stems that suit a size of images, and as many stages as can halve it behind any of them."""
+    """Return the stems that suit a size of images, and as many stages as can halve it behind any of them.
+
+    By default as many as leave maps of four pixels to a side.
+    """
     image = as_image(inputs)
     kinds = stems_for(image)
-    stages = min(halvings(image, kind) for kind in kinds)
-    return {"stem": Choice(*kinds), "stages/length": Int(1, max(1, min(stages, most)))}
+    stages = max(1, min(most, *(halvings(image, kind) for kind in kinds)))
+    usual = max(1, min(stages, halvings(image, kinds[0], smallest=4)))
+    return {"stem": Choice(*kinds, default=kinds[0]), "stages/length": Int(1, stages, default=usual)}
 
 
 def _kept_in_scale(network: nn.Module) -> nn.Module:
@@ -84,9 +88,9 @@ class VGG(Architecture):
     takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
 
     stem: str = Choice(*STEMS)
-    width: int = Int(8, 128, log=True, multiple_of=8, default=16)
-    opening: int = Int(0, 3, default=0)
-    stages: tuple[VGGStage, ...] = Repeat(OneOf(VGGStage), 1, 5, default=3)
+    width: int = Int(8, 128, log=True, multiple_of=8, default=32)
+    opening: int = Int(0, 3, default=1)
+    stages: tuple[VGGStage, ...] = Repeat(OneOf(VGGStage), 1, 5, default=2)
     pooling: str = Choice("max", "avg", "stride")
     activation: str = Choice(*ACTIVATIONS, default="relu")
     normalisation: str = Choice(*IMAGE_NORMALISATIONS, default="batch")

@@ -74,7 +74,7 @@ class DenseNet(Architecture):
         images = as_image(inputs)
         stems = stems_for(images)
         blocks = min(halvings(images, stems[0]) + 1, 4)
-        narrowed: dict[str, object] = {"stem": Choice(*stems), "layers/length": Int(1, blocks)}
+        narrowed: dict[str, object] = {"stem": Choice(*stems, default=stems[0]), "layers/length": Int(1, blocks)}
         return narrowed if blocks > 1 else {**narrowed, "compression": DenseNet.compression}
 
 

@@ -94,7 +94,7 @@ def stems_for(inputs: Image) -> tuple[str, ...]:
     side = min(inputs.height, inputs.width)
     if side < _SMALL:
         return ("plain",)
-    return ("plain", "halving") if side < _LARGE else ("quartering", "halving")
+    return ("halving", "plain") if side < _LARGE else ("quartering", "halving")
 
 
 def halvings(inputs: Image, kind: str = "plain", smallest: int = 2) -> int:

@@ -92,8 +92,8 @@ class ResNet(Architecture):
     takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
 
     stem: str = Choice(*STEMS, default="plain")
-    width: int = Int(8, 64, log=True, multiple_of=8, default=16)
-    stages: tuple[Stage, ...] = Repeat(OneOf(Basic, Bottleneck), 1, 4, default=3)
+    width: int = Int(8, 64, log=True, multiple_of=8, default=32)
+    stages: tuple[Stage, ...] = Repeat(OneOf(Basic, Bottleneck), 1, 4, default=2)
     preactivation: bool = Choice(False, True)
     shortcut: str = Choice("strided", "pooled")
     normalisation: str = Choice("batch", "group", "none")
@@ -120,11 +120,16 @@ class ResNet(Architecture):
 
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:  # noqa: ARG004  the signature is the language's
-        """Return overrides that leave as many stages as images can be halved, and the stems of their size."""
+        """Return overrides that leave as many stages as images can be halved, and the stems of their size.
+
+        By default as many stages as leave maps of four pixels to a side.
+        """
         images = as_image(inputs)
         stems = stems_for(images)
         times = halvings(images, stems[0])
-        narrowed: dict[str, object] = {"stem": Choice(*stems), "stages/length": Int(1, min(max(times, 1), 4))}
+        most = min(max(times, 1), 4)
+        usual = max(1, min(most, halvings(images, stems[0], smallest=4)))
+        narrowed: dict[str, object] = {"stem": Choice(*stems, default=stems[0]), "stages/length": Int(1, most, default=usual)}
         return narrowed if times else {**narrowed, "stages/*/stride": 1, "shortcut": "strided"}
 
 

@@ -24,18 +24,23 @@ if TYPE_CHECKING:
 
 Ending: TypeAlias = Literal["finished", "stopped", "cut", "diverged", "timeout", "error"]
 
+_BACKWARD = 2  # passes forward that a pass backward costs
 _SAVED_BYTES = 16  # for each parameter: last and best weights, two moments
 
 
 @dataclass(frozen=True)
 class Span:
-    """Which epochs to train: from `start` to `stop` of `total` (which the schedule follows). deadline: `time.time()` seconds."""
+    """Which epochs to train: from `start` to `stop` of `total` (which the schedule follows). deadline: `time.time()` seconds.
+
+    whole: a part of an epoch is worth nothing, so one that can't end before the deadline isn't begun.
+    """
 
     seed: int
     start: int
     stop: int
     total: int
     deadline: float | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,13 @@ class Course:
         seconds = (time.perf_counter() - began) / len(done)
         self.clock.reserve(seconds * len(self.exam.target), self.learner.size * _SAVED_BYTES)
         return 1e6 * seconds
+
+    def hopeless(self) -> str:
+        """Return why no epoch can end before the deadline, judged by how long predictions take; empty where one may."""
+        seconds = self.predict_ms / 1000 * len(self.rows) / 1000 * (1 + _BACKWARD)
+        if not self.span.whole or self.progress.epoch or self.clock.fits(seconds / 2):
+            return ""
+        return f"an epoch would take about {seconds:.0f} s, more than it may"
 
     def examine(self) -> tuple[NDArray[Any], float]:
         """Return the predictions for the choose rows and their score; NaN where it is undefined or they aren't finite."""

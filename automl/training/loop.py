@@ -53,6 +53,9 @@ def train(
 
 def _epochs(course: Course) -> tuple[Ending, str]:
     """Train and score epoch by epoch, to the end of the span or to a reason to end before it; return which."""
+    hopeless = course.hopeless()
+    if hopeless:
+        return "cut", hopeless
     while course.progress.epoch < course.span.stop and not course.progress.stopped:
         ended = _epoch(course, course.progress.epoch + 1)
         if ended is not None:

@@ -1,6 +1,6 @@
 import pytest
 
-from automl.budget import Pace, affordable_batches, full_training, pace_of, searched_space
+from automl.budget import Pace, affordable_batches, full_training, image_training, pace_of, searched_space
 from automl.errors import SpaceError
 from automl.options import SearchOptions
 from search_spaces import Choice
@@ -34,6 +34,14 @@ def test_batches_are_as_large_as_the_time_wants_but_never_larger_than_usual():
     assert affordable_batches(sizes, 128, 1.0, 1000.0) == [32, 64, 128, 256]
     assert affordable_batches(sizes, 128, 10.0, 100.0) == [64, 128, 256]
     assert affordable_batches(sizes, 128, 1000.0, 1.0) == [128, 256]
+
+
+def test_images_are_trained_long_where_there_is_time():
+    assert image_training(Pace(4000, 62, 2.8), 300.0) == 36
+    assert image_training(Pace(8000, 125, 4.6), 120.0) == 9
+    assert image_training(Pace(50_000, 780, 60.0), 60.0) == 3, "a training must have rungs"
+    lengths = [image_training(Pace(rows, 1, 0.0), None) for rows in (100, 4000, 10_000, 1_000_000)]
+    assert lengths == [243, 54, 27, 18]
 
 
 def test_the_pace_is_of_all_folds(toy_task):

@@ -66,7 +66,7 @@ def test_the_default_is_written_as_in_the_snapshot():
 def test_a_linear_baseline_can_stand_in_a_file():
     member = Configuration(architecture=Linear())
     assert Configuration.from_dict(member.to_dict(), KNOWN) == member
-    with pytest.raises(SpaceError, match=r"must be one of MLP, ResNet, .*, got 'Linear'"):
+    with pytest.raises(SpaceError, match=r"must be one of MLP, VGG, .*, got 'Linear'"):
         Configuration.from_dict(member.to_dict(), FAMILIES)
 
 

@@ -151,13 +151,13 @@ def test_vgg_16_is_a_member():
 @pytest.mark.parametrize("pooling", ["max", "avg", "stride"])
 def test_vgg_halves_at_each_stage(pooling):
     spec = IMAGES["grey images"]
-    network = built(VGG(pooling=pooling, stages=(VGGStage(layers=1),) * 3), spec)
+    network = built(VGG(pooling=pooling, opening=0, stages=(VGGStage(layers=1),) * 3), spec)
     assert maps(network, spec) == [(14, 14), (7, 7), (4, 4), (2, 2)]
 
 
 def test_vgg_widens_up_to_the_widest():
     stages = (VGGStage(layers=1, widening=1.5), VGGStage(layers=1, widening=1.0), *[VGGStage(layers=1)] * 3)
-    widths = [convolution.out_channels for convolution in convolutions(built(VGG(width=72, stages=stages)))]
+    widths = [convolution.out_channels for convolution in convolutions(built(VGG(width=72, opening=0, stages=stages)))]
     assert widths == [72, 112, 112, 224, 448, WIDEST]
 
 
