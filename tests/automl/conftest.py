@@ -1,4 +1,8 @@
+import hashlib
+import json
+import sys
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -140,3 +144,85 @@ def searched(tmp_path_factory, sales):
     out = tmp_path_factory.mktemp("searched") / "run"
     options = {"n_trials": 3, "epochs": 3, "folds": 1, "workers": 1, "executor": "inline", "verbose": False}
     return automl.search(sales(), target="sold", out=out, **options)
+
+
+@pytest.fixture(scope="session")
+def stripes():
+    """Return a function that makes images `(rows, height, width, channels)` to be searched, and their labels, sorted."""
+
+    def make(rows=120, height=8, width=10, channels=3, seed=0):
+        rng = np.random.default_rng(seed)
+        down, along = np.mgrid[:height, :width]
+        bright = np.array([down % 4 < 2, along % 4 < 2, (down + along) % 4 < 2])
+        kinds = np.arange(rows) * 3 // rows
+        images = rng.integers(0, 90, (rows, height, width, channels)).astype(np.uint8)
+        images += (bright[kinds] * rng.integers(60, 160, (rows, 1, 1)))[..., None].astype(np.uint8)
+        return images, np.array(["across", "down", "slanted"])[kinds]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_photos():
+    """Return a function that writes images as `photos/CLASS/NUMBER.png`, and a table `photos.csv` of their paths and kinds."""
+
+    def write(folder, images, labels):
+        import pandas as pd
+        from PIL import Image
+
+        names = [f"photos/{label}/{position:03}.png" for position, label in enumerate(labels)]
+        for name, image in zip(names, images, strict=True):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.squeeze()).save(folder / name)
+        pd.DataFrame({"photo": names, "kind": labels}).to_csv(folder / "photos.csv", index=False)
+        return folder
+
+    return write
+
+
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command_line(monkeypatch, capsys, tmp_path):
+    """Return a function that runs the command line in an empty folder."""
+    from automl.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["automl", *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            main()
+        return Done(ending.value.code or 0, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def altered():
+    """Return a function that alters a model's manifest and puts the hashes right again, as an attacker would."""
+
+    def alter(folder, entries=()):
+        manifest = json.loads((folder / "model.json").read_text())
+        for path, value in dict(entries).items():
+            *outer, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+            place = manifest
+            for part in outer:
+                place = place[part]
+            place[last] = value
+        for name, described in manifest["files"].items() if isinstance(manifest.get("files"), dict) else ():
+            if (folder / name).is_file():
+                content = (folder / name).read_bytes()
+                described.update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        rest = {name: value for name, value in manifest.items() if name != "sha256"}
+        manifest["sha256"] = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+        (folder / "model.json").write_text(json.dumps(manifest))
+
+    return alter

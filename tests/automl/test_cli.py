@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import sys
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,26 +15,11 @@ from automl.cli import main
 QUICK = ("--n-trials", "2", "--epochs", "2", "--folds", "1", "--executor", "inline", "--no-baselines")
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path, sales):
+def run(command_line, sales):
     """Return a function that runs the command line in an empty folder with the table `sales.csv`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     sales().to_csv("sales.csv", index=False)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["automl", *map(str, words)])
-        with pytest.raises(SystemExit) as ending:
-            main()
-        return Done(ending.value.code or 0, *capsys.readouterr())
-
-    return call
+    return command_line
 
 
 @pytest.fixture(scope="module")
