@@ -25,15 +25,8 @@ from search_spaces.spec import Image
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
-FAMILIES: tuple[type[Architecture], ...] = (
-    MLP,
-    VGG,
-    ResNet,
-    Inception,
-    DenseNet,
-    Cell,
-    ViT,
-)  # searched; of those that suit, the first is the default
+# Those that are searched; of those that suit a task, the first is the default.
+FAMILIES: tuple[type[Architecture], ...] = (MLP, VGG, ResNet, Inception, DenseNet, Cell, ViT)
 KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear)  # may stand in a file
 
 

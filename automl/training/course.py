@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Ending: TypeAlias = Literal["finished", "stopped", "cut", "diverged", "timeout", "error"]
 
 _BACKWARD = 2  # passes forward that a pass backward costs
+_TOO_SLOW = 1.5  # times the time that there is
 _SAVED_BYTES = 16  # for each parameter: last and best weights, two moments
 
 
@@ -32,7 +33,7 @@ _SAVED_BYTES = 16  # for each parameter: last and best weights, two moments
 class Span:
     """Which epochs to train: from `start` to `stop` of `total` (which the schedule follows). deadline: `time.time()` seconds.
 
-    whole: a part of an epoch is worth nothing, so one that can't end before the deadline isn't begun.
+    whole: less than all of its epochs is worth little, so a network that is far too slow for them isn't trained at all.
     """
 
     seed: int
@@ -121,11 +122,12 @@ class Course:
         return 1e6 * seconds
 
     def hopeless(self) -> str:
-        """Return why no epoch can end before the deadline, judged by how long predictions take; empty where one may."""
-        seconds = self.predict_ms / 1000 * len(self.rows) / 1000 * (1 + _BACKWARD)
-        if not self.span.whole or self.progress.epoch or self.clock.fits(seconds / 2):
+        """Return why the span can't end before the deadline, judged by how long predictions take; empty where it may."""
+        epochs = self.span.stop - self.span.start
+        seconds = self.predict_ms / 1000 * len(self.rows) / 1000 * (1 + _BACKWARD) * epochs
+        if not self.span.whole or self.progress.epoch or self.clock.fits(seconds / _TOO_SLOW):
             return ""
-        return f"an epoch would take about {seconds:.0f} s, more than it may"
+        return f"{epochs} epochs would take about {seconds:.0f} s, far more than it may"
 
     def examine(self) -> tuple[NDArray[Any], float]:
         """Return the predictions for the choose rows and their score; NaN where it is undefined or they aren't finite."""

@@ -21,7 +21,7 @@ from automl.training.clock import Clock
 from automl.training.course import Course, Ending, Exam, Span, Trained
 from automl.training.feed import as_inputs
 from automl.training.learner import Learner, own_randomness
-from automl.training.networks import CPU, NetworkFault, described, forward, mixed_precision, one_thread
+from automl.training.networks import CPU, NetworkFault, described, device_for, forward, mixed_precision, one_thread
 from automl.training.rows import Rows
 from search_spaces.augmentation import Mix
 from search_spaces.configuration import Configuration
@@ -137,13 +137,14 @@ def fit_all(configuration: Configuration, task: Task, fold: Fold, epochs: int, t
     needs no choose rows: nothing is scored. Raises `NoModelError` where training fails.
     """
     try:
-        with one_thread(), own_randomness(CPU):
-            learner = Learner(configuration, fold.inputs, fold.outputs, seed, CPU)
-            rows = Rows.of(task, fold.fit, fold.outputs, CPU)
+        device = device_for(task)
+        with one_thread(), own_randomness(device):
+            learner = Learner(configuration, fold.inputs, fold.outputs, seed, device)
+            rows = Rows.of(task, fold.fit, fold.outputs, device)
             for epoch in range(1, epochs + 1):
                 _, loss = train_epoch(learner, rows, epoch, total, Clock(None))
                 if not math.isfinite(loss):
                     raise NoModelError(f"refit: the loss must stay finite, but is {loss} in epoch {epoch}")
-            return learner.judged.eval()
+            return learner.judged.eval().to(CPU)
     except (Infeasible, NetworkFault) as error:
         raise NoModelError(f"refit: the network can't be trained on these rows: {error}") from error

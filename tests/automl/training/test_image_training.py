@@ -166,3 +166,16 @@ def test_refitting_keeps_the_mean(toy_images):
     trained = train(made_of, task, task.folds[0], Span(0, 0, 3, 3))
     assert trained.progress.best_epoch == 3
     assert all(torch.equal(value, trained.snapshot.best[name]) for name, value in network.state_dict().items())
+
+
+def test_a_network_far_too_slow_is_not_trained(toy_images, monkeypatch):
+    import time
+
+    task = toy_images()
+    monkeypatch.setattr("automl.training.course.Course._rehearse", lambda _: 1e6)  # a second for each image
+    in_a_minute = time.time() + 60
+    span = Span(0, 0, 3, 9, in_a_minute, whole=True)
+    trained = train(configuration(), task, task.folds[0], span)
+    assert (trained.ending, trained.snapshot) == ("timeout", None)
+    assert trained.reason == "3 epochs would take about 2160 s, far more than it may"
+    assert train(configuration(), task, task.folds[0], Span(0, 0, 3, 9, in_a_minute)).ending == "finished"
