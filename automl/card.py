@@ -7,6 +7,7 @@ from typing import Any
 
 _COLUMNS_SHOWN = 50
 _CLASSES_SHOWN = 20
+_MODES = {1: "L", 3: "RGB"}  # of Pillow, by channels
 _TASKS = {
     "binary": "the more probable of two classes",
     "multiclass": "the most probable of several classes",
@@ -29,7 +30,8 @@ def _title(manifest: Mapping[str, Any]) -> str:
     number = f"the mean of {len(members)} networks of the family {families}" if len(members) > 1 else f"one network, {families}"
     features = "images" if "images" in manifest else f"{len(inputs['numeric']) + len(inputs['categorical'])} features"
     what = f"Predicts **{_plain(task['target'])}**, {_TASKS[task['kind']]}, from {features}: {number}."
-    rows = f"Its weights were set by {inputs['rows']} rows{' (those of the first network)' if len(members) > 1 else ''}."
+    noun = "images" if "images" in manifest else "rows"
+    rows = f"Its weights were set by {inputs['rows']} {noun}{' (those of the first network)' if len(members) > 1 else ''}."
     lines = [f"# {_plain(task['target'])}", "", what, rows]
     if task["classes"]:
         shown = list(zip(task["classes"], outputs["counts"], strict=True))[:_CLASSES_SHOWN]
@@ -98,14 +100,11 @@ Pixels of the training images have mean {means} and standard deviation {stds} (b
 
 
 def _use(manifest: Mapping[str, Any]) -> str:
-    of_images = "images" in manifest
-    rows = (
-        "paths of images, a folder of them, or arrays (n, height, width[, channels])"
-        if of_images
-        else ("a DataFrame, a path to CSV or Parquet, or a list of dicts")
-    )
-    argument = "*.png" if of_images else "rows.csv"
-    name = "images" if of_images else "rows"
+    name, argument, rows = "rows", "rows.csv", "a DataFrame, a path to CSV or Parquet, or a list of dicts"
+    if "images" in manifest:
+        has_files = manifest["images"]["channels"] in _MODES  # of other channels there are arrays only
+        name, argument = "images", "*.png" if has_files else "images.npy"
+        rows = f"{'paths of images, a folder of them, or ' if has_files else ''}arrays (n, height, width[, channels])"
     predictor = f"print(model.predict_proba({name}), model.classes)\n" if manifest["task"]["classes"] else ""
     return f"""## With automl
 
@@ -121,33 +120,39 @@ Loading runs no code from these files and refuses files that were altered, this 
 """
 
 
+def _decoding(images: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the imports that the example needs, what pixels are, and how an image becomes an array."""
+    shape = f"{images['height']}, {images['width']}, {images['channels']}"
+    mode = _MODES.get(images["channels"])
+    if mode is None or images["dtype"] != "uint8":
+        return "", "pixels in the units of the training images", f"images = np.zeros((1, {shape}), np.{images['dtype']})  # yours"
+    scaled = {"crop": "ImageOps.fit(image, ", "pad": "ImageOps.pad(image, ", "stretch": "image.resize("}[images["fit"]]
+    decode = f"""image = ImageOps.exif_transpose(Image.open("image.png")).convert("RGBA")
+image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("{mode}")
+image = {scaled}({images["width"]}, {images["height"]}), Image.Resampling.BILINEAR)
+images = np.asarray(image).reshape(1, {shape})"""
+    return "from PIL import Image, ImageOps\n", "pixels as decoders write them", decode
+
+
 def _onnx_images(manifest: Mapping[str, Any]) -> str:
     images, classes = manifest["images"], manifest["task"]["classes"]
     output = "probabilities" if classes else "values"
     show = 'print(dict(zip(model["task"]["classes"], probabilities[0])))' if classes else "print(values[0])"
-    mode = {1: "L", 3: "RGB"}.get(images["channels"])
-    shape = f"({images['height']}, {images['width']}, {images['channels']})"
-    decode = f"images = np.zeros((1, *{shape}), np.{images['dtype']})  # your images"
-    imports = ""
-    if mode is not None and images["dtype"] == "uint8":
-        imports = "from PIL import Image, ImageOps\n"
-        size = f"({images['width']}, {images['height']})"
-        scaled = {"crop": f"ImageOps.fit(image, {size})", "pad": f"ImageOps.pad(image, {size})"}
-        scaled["stretch"] = f"image.resize({size})"
-        decode = f"""image = ImageOps.exif_transpose(Image.open("image.png")).convert("{mode}")
-images = np.asarray({scaled[images["fit"]]}).reshape(1, *{shape})"""
+    imports, units, decode = _decoding(images)
     return f"""## Without automl
 
-`model.onnx` runs wherever ONNX does, for any number of images. It takes pixels as decoders write them, {images["dtype"]}
-`(batch, height, width, channels)`; scaling is inside. automl resizes with its own filter, so figures may differ a little.
+`model.onnx` runs wherever ONNX does, for any number of images. It takes {units}, {images["dtype"]}
+`(batch, height, width, channels)`; standardising is inside. automl itself reads 16-bit images and large photographs in ways of
+its own, so that figures for these may differ a little.
 
 ```python
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 {imports}
-model = json.load(open("model.json", encoding="utf-8"))
+model = json.loads(Path("model.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession("model.onnx")
 {decode}
 ({output},) = session.run(None, {{"images": images}})
@@ -178,11 +183,12 @@ takes numbers and parts of times, `categorical` categories, each in the order of
 
 ```python
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-model = json.load(open("model.json", encoding="utf-8"))
+model = json.loads(Path("model.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession("model.onnx")
 {chr(10).join(setup)}
 ({output},) = session.run(None, {{{", ".join(feeds)}}})
@@ -192,13 +198,14 @@ session = onnxruntime.InferenceSession("model.onnx")
 
 
 def _rest(manifest: Mapping[str, Any]) -> str:
+    noun, statistics = ("images", "pixels") if "images" in manifest else ("rows", "columns")
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     return f"""## Limits
 
-It knows what its training rows show: for inputs unlike any of them it still predicts, but nothing was measured there.
-Scores hold for rows drawn like the training rows.
+It knows what its training {noun} show: for inputs unlike any of them it still predicts, but nothing was measured there.
+Scores hold for {noun} drawn like the training {noun}.
 
-Made with {versions}. Architecture, statistics of the columns and hashes of the files are in `model.json`.
+Made with {versions}. Architecture, statistics of the {statistics} and hashes of the files are in `model.json`.
 """
 
 
