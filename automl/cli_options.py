@@ -91,9 +91,9 @@ def _imported(name: str) -> Any:
 def data_to_predict(predictor: Predictor, paths: list[Path]) -> tuple[dict[str, list[str]], Any]:
     """Return columns that name the rows, and the data; of several paths those that are folders stand for their images.
 
-    Raises `OptionError` where a model of tables gets several files.
+    Raises `OptionError` where a model of tables gets several files, and a model of images several of which one is no image.
     """
-    from automl.data.image_files import all_images
+    from automl.data.image_files import is_image_path
     from automl.data.image_format import ImageFormat
 
     single = paths[0]
@@ -103,5 +103,16 @@ def data_to_predict(predictor: Predictor, paths: list[Path]) -> tuple[dict[str, 
         return {}, single
     if len(paths) == 1 and not single.is_dir() and single.suffix.lower() in _MANY_IMAGES:
         return {}, single
-    files = [file for path in paths for file in (all_images(path) if path.is_dir() else [str(path)])]
+    files = [file for path in paths for file in (_images_below(path) if path.is_dir() else [str(path)])]
+    other = next((file for file in files if not is_image_path(file)), None)
+    if other is not None:
+        alone = f"; {', '.join(_MANY_IMAGES)} are predicted one at a time" if len(paths) > 1 else ""
+        raise OptionError(f"this model predicts images: give image files or folders of them, got {other!r}{alone}")
     return {"image": files}, files
+
+
+def _images_below(folder: Path) -> list[str]:
+    """Return the paths of all images in a folder, beginning as the folder's was given."""
+    from automl.data.image_files import all_images
+
+    return [str(folder / Path(file).relative_to(folder.absolute())) for file in all_images(folder)]

@@ -135,8 +135,8 @@ def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:
 def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: Checkpoints) -> Outcome:
     number, fold = trial.configuration_number, trial.fold
     earlier = checkpoints.read(number, fold, trial.start) if trial.start else None
-    whole = trial.allowance is not None  # the default network goes on as long as there is time
-    span = Span(trial.seed, trial.start, trial.stop, trial.total, trial.deadline, whole)
+    choosy = trial.allowance is not None  # the default network goes on as long as there is time
+    span = Span(trial.seed, trial.start, trial.stop, trial.total, trial.deadline, choosy)
     trained = train(configuration, task, task.folds[fold], span, earlier, device_for(task))
     if trained.snapshot is not None:
         checkpoints.write(number, fold, trained.snapshot)

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 Ending: TypeAlias = Literal["finished", "stopped", "cut", "diverged", "timeout", "error"]
 
+_REHEARSAL = 0.3  # seconds, about
 _BACKWARD = 2  # passes forward that a pass backward costs
 _TOO_SLOW = 1.5  # times the time that there is
+_TELLING = 4  # epochs, or all of a shorter span: fewer tell little of a network
 _SAVED_BYTES = 16  # for each parameter: last and best weights, two moments
 
 
@@ -33,7 +35,7 @@ _SAVED_BYTES = 16  # for each parameter: last and best weights, two moments
 class Span:
     """Which epochs to train: from `start` to `stop` of `total` (which the schedule follows). deadline: `time.time()` seconds.
 
-    whole: less than all of its epochs is worth little, so a network that is far too slow for them isn't trained at all.
+    choosy: a network that is far too slow for its first epochs isn't trained at all.
     """
 
     seed: int
@@ -41,7 +43,7 @@ class Span:
     stop: int
     total: int
     deadline: float | None = None
-    whole: bool = False
+    choosy: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,22 +114,29 @@ class Course:
             learner.restore(earlier.last, earlier.training)
 
     def _rehearse(self) -> float:
-        """Predict a block of fit rows, to know how long scoring will take; networks with a wrong shape fail here already."""
-        network, features = self.learner.network, self.rows.features
-        predict(network, features, self.exam.outputs, rows=2)  # the first call is slow
-        began = time.perf_counter()
-        done = predict(network, features, self.exam.outputs, rows=len(next(features.blocks())[0]))
-        seconds = (time.perf_counter() - began) / len(done)
+        """Predict some fit rows, to know how long scoring will take; networks with a wrong shape fail here already."""
+        rows = 2
+        self._seconds_to_predict(rows)  # the first call is slow
+        seconds = self._seconds_to_predict(rows)
+        most = min(len(next(self.rows.features.blocks())[0]), int(_REHEARSAL * rows / max(seconds, 1e-6)))
+        if most > rows:
+            rows, seconds = most, self._seconds_to_predict(most)
+        seconds /= min(rows, len(self.rows))
         self.clock.reserve(seconds * len(self.exam.target), self.learner.size * _SAVED_BYTES)
         return 1e6 * seconds
 
+    def _seconds_to_predict(self, rows: int) -> float:
+        began = time.perf_counter()
+        predict(self.learner.network, self.rows.features, self.exam.outputs, rows)
+        return time.perf_counter() - began
+
     def hopeless(self) -> str:
-        """Return why the span can't end before the deadline, judged by how long predictions take; empty where it may."""
-        epochs = self.span.stop - self.span.start
+        """Return why training can't come to anything before the deadline, judged by how long predictions take; else nothing."""
+        epochs = min(self.span.stop - self.span.start, _TELLING)
         seconds = self.predict_ms / 1000 * len(self.rows) / 1000 * (1 + _BACKWARD) * epochs
-        if not self.span.whole or self.progress.epoch or self.clock.fits(seconds / _TOO_SLOW):
+        if not self.span.choosy or self.progress.epoch or self.clock.fits(seconds / _TOO_SLOW):
             return ""
-        return f"{epochs} epochs would take about {seconds:.0f} s, far more than it may"
+        return f"{epochs} epoch{'s' if epochs > 1 else ''} would take about {seconds:.0f} s, far more than it may"
 
     def examine(self) -> tuple[NDArray[Any], float]:
         """Return the predictions for the choose rows and their score; NaN where it is undefined or they aren't finite."""

@@ -7,6 +7,7 @@ usually as bytes. `as_inputs` makes the one into the other, on the device, batch
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections import deque
@@ -35,6 +36,7 @@ _GATHERED = 2**24  # bytes that are worth being gathered at once
 _AHEAD = 3  # batches decoded before they are asked for
 _PIECE = 32  # images that one thread decodes in a row
 _MOST_DECODERS = 8
+_SWITCH = 0.0005  # seconds after which a decoder hands Python's lock to the training that waits for it (usually 0.005)
 _VALUES = 2**19  # of the stored features in a block that is predicted at once: beyond, networks leave a CPU's cache
 _LEAST_BLOCK, _MOST_BLOCK = 8, 1024
 
@@ -127,6 +129,11 @@ class Resident(Feed):
                 yield tuple(tensor.index_select(0, self.rows[span]) for tensor in self.tensors)
 
 
+def decoders() -> int:
+    """Return the number of decoding threads: the cores beside that of the training."""
+    return max(1, min(_MOST_DECODERS, (os.cpu_count() or 1) - 1))
+
+
 @dataclass(frozen=True, eq=False)
 class Decoded(Feed):
     """Rows decoded by threads in the background, some batches ahead: decoders let go of Python's lock while they work."""
@@ -142,8 +149,9 @@ class Decoded(Feed):
         ends = np.cumsum([0, *sizes])
         batches = (self.rows[order[first:last].numpy()] for first, last in pairwise(ends))
         waiting: deque[list[Future[list[NDArray[Any]]]]] = deque()
-        pool = ThreadPoolExecutor(min(_MOST_DECODERS, os.cpu_count() or 1), "decode")
+        pool, interval = ThreadPoolExecutor(decoders(), "decode"), sys.getswitchinterval()
         try:
+            sys.setswitchinterval(_SWITCH)
             for rows in batches:
                 waiting.append([pool.submit(self._read, rows[i : i + _PIECE]) for i in range(0, len(rows), _PIECE)])
                 if len(waiting) > _AHEAD:
@@ -151,6 +159,7 @@ class Decoded(Feed):
             while waiting:
                 yield self._joined(waiting.popleft())
         finally:
+            sys.setswitchinterval(interval)
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, rows: Rows) -> list[NDArray[Any]]:

@@ -174,7 +174,7 @@ def test_a_network_far_too_slow_is_not_trained(toy_images, monkeypatch):
     task = toy_images()
     monkeypatch.setattr("automl.training.course.Course._rehearse", lambda _: 1e6)  # a second for each image
     in_a_minute = time.time() + 60
-    span = Span(0, 0, 3, 9, in_a_minute, whole=True)
+    span = Span(0, 0, 3, 9, in_a_minute, choosy=True)
     trained = train(configuration(), task, task.folds[0], span)
     assert (trained.ending, trained.snapshot) == ("timeout", None)
     assert trained.reason == "3 epochs would take about 2160 s, far more than it may"
