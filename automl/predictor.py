@@ -127,7 +127,7 @@ class Predictor:
             "versions": {
                 "automl": __version__,
                 "python": platform.python_version(),
-                **{name: version(name) for name in _LIBRARIES},
+                **{name: version(name) for name in (*_LIBRARIES, *(() if isinstance(self.encoder, Columns) else ("pillow",)))},
             },
         }
 

@@ -13,7 +13,7 @@ from automl.data.image_files import all_images
 from automl.data.image_sources import Found, find_images, is_pil
 from automl.data.picture import as_image, draw_array, is_array
 from automl.data.pictures import decode, in_threads
-from automl.data.pixels import as_array, as_bytes, with_channels_last
+from automl.data.pixels import are_shares, as_array, as_bytes, with_channels_last
 from automl.errors import DataError
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ def in_form(array: Array, form: ImageFormat) -> Array:
     if array.ndim not in {3, 4} or 0 in array.shape[1:]:
         raise DataError(f"images must have the shape (n, height, width[, channels]), got {array.shape}")
     array, _ = with_channels_last(array)
+    if form.dtype == "uint8" and form.scale == 1 and are_shares(array):
+        raise DataError(
+            "images must hold numbers from 0 to 255, as in training, got some from 0 to 1 with fractions; multiply them by 255"
+        )
     if array.shape[1:] == form.shape and form.dtype == "uint8":
         return as_bytes(array, form.scale)
     if array.shape[1:] == form.shape and array.dtype == np.float32 and bool(np.isfinite(array).all()):

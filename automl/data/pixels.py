@@ -95,6 +95,14 @@ def stored(array: Array) -> tuple[Array, float]:
     return np.ascontiguousarray(array, dtype=np.float32), float(WHITE) if is_share else 1.0
 
 
+def are_shares(array: Array) -> bool:
+    """Whether an array holds numbers from 0 to 1, fractions among them: shares of white, not 8-bit units."""
+    if array.dtype.kind != "f" or not array.size:
+        return False
+    low, high, is_whole, _ = _judged(array)
+    return not is_whole and low >= 0 and high <= 1
+
+
 def as_bytes(array: Array, scale: float) -> Array:
     """Return `array * scale` rounded to uint8. Raises `DataError` where that is not from 0 to 255."""
     if array.dtype == np.uint8:

@@ -6,17 +6,12 @@ import torch
 
 from search_spaces.linear import MOST, Linear
 from search_spaces.spec import CategoricalColumn, Classes, NumericColumn, Table, Values
-from search_spaces.testing import check_family
 
 INPUTS = Table(
     (NumericColumn("a", 2.0, 4.0, (0.0, 2.0, 8.0), 0.2), NumericColumn("b", 0.0, 1.0, (-1.0, 0.0, 1.0), 0.0)),
     (CategoricalColumn("c", (0, 1, 0, 6)),),
     10,
 )
-
-
-def test_conforms():
-    check_family(Linear, samples=0)
 
 
 def test_features_are_standardised_numbers_flags_and_one_hot_codes():
