@@ -46,7 +46,7 @@ def pace_of(task: Task, default: Configuration) -> Pace:
     steps = max(1, round(rows / default.recipe.batch_size))
     try:
         seconds = epoch_seconds(default, task)
-    except (Infeasible, NetworkFault, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError):
+    except (Infeasible, NetworkFault, MemoryError, RuntimeError):
         seconds = steps * _USUAL_STEP  # the trial will say what is wrong with it
     return Pace(rows, steps, len(task.folds) * seconds)
 

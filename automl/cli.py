@@ -88,6 +88,9 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
     sample_weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
     image_size: Annotated[str | None, typer.Option(help="Pixels, 64 or 48x64 (height x width). [default: by the images]")] = None,
     image_fit: Annotated[ImageFit, typer.Option(help="What to do with images of another shape.")] = ImageFit.crop,
+    image_memory: Annotated[
+        float | None, typer.Option(help="Bytes that decoded images may take. [default: a quarter of the free memory]")
+    ] = None,
     max_broken: Annotated[float, typer.Option(help="Share of image files that may be unreadable.")] = 0.01,
     balanced: Annotated[bool, typer.Option(help="Weigh classes equally in the loss.")] = False,
     family: Family = None,
@@ -126,6 +129,7 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
         sample_weight=sample_weight,
         image_size=size_in_pixels(image_size),
         image_fit=image_fit.value,
+        image_memory=image_memory,
         max_broken=max_broken,
         class_weight="balanced" if balanced else None,
         families=families_given(family),
@@ -210,9 +214,11 @@ def predict(
     is_run = (model / "run.db").is_file()
     predictor = _open(model, family).best if is_run else load(model, families=family_classes(family))
     names, rows = data_to_predict(predictor, data)
-    table = pd.DataFrame({**names, predictor.target: predictor.predict(rows)})
-    if probabilities:
-        for name, column in zip(predictor.classes, predictor.predict_proba(rows).T, strict=True):
+    shares = predictor.predict_proba(rows) if probabilities else None
+    predicted = predictor.predict(rows) if shares is None else predictor.labels(shares)
+    table = pd.DataFrame({**names, predictor.target: predicted})
+    if shares is not None:
+        for name, column in zip(predictor.classes, shares.T, strict=True):
             table[f"probability_{name}"] = column
     if as_json:
         typer.echo(json.dumps(records(table)))

@@ -108,7 +108,7 @@ def data_to_predict(predictor: Predictor, paths: list[Path]) -> tuple[dict[str, 
     if other is not None:
         alone = f"; {', '.join(_MANY_IMAGES)} are predicted one at a time" if len(paths) > 1 else ""
         raise OptionError(f"this model predicts images: give image files or folders of them, got {other!r}{alone}")
-    return {"image": files}, files
+    return {"image" if predictor.target != "image" else "path": files}, files
 
 
 def _images_below(folder: Path) -> list[str]:

@@ -32,6 +32,7 @@ from search_spaces.spec import Image, Inputs, Table, Values
 OPSET = 23
 TOLERANCE = 1e-5  # between onnxruntime and torch: of probabilities, and of values in standard units
 _BATCHES = (1, 2, 7, 100)
+_VALUES = 2**22  # of the inputs of the largest batch: what networks make of large images would fill the memory
 _EXAMPLE_ROWS = 3  # torch takes a batch of one for a constant
 _CHATTER = (
     (FutureWarning, r"`isinstance\(treespec, LeafSpec\)` is deprecated"),
@@ -111,6 +112,13 @@ class _Whole(nn.Module):
         return torch.stack(predictions).mean(0) if len(predictions) > 1 else predictions[0]
 
 
+def _values(inputs: Inputs) -> int:
+    """Return how many numbers a row has, at least one."""
+    if isinstance(inputs, Table):
+        return max(1, len(inputs.numeric) + len(inputs.categorical))
+    return inputs.height * inputs.width * inputs.channels
+
+
 def _present(inputs: Inputs, arrays: Features) -> list[NDArray[Any]]:
     return [np.asarray(array) for array, has in zip(arrays, _has_values(inputs), strict=True) if has]
 
@@ -152,8 +160,8 @@ def _verify(path: Path, members: Sequence[Member]) -> None:
     mean, unit = (outputs.mean, outputs.std) if isinstance(outputs, Values) else (0.0, 1.0)
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        for rows in _BATCHES:
-            inputs = members[0].inputs
+        inputs = members[0].inputs
+        for rows in [rows for rows in _BATCHES if rows <= max(2, _VALUES // _values(inputs))]:
             arrays = _rows(inputs, rows)
             feed = dict(zip(input_names(inputs), _present(inputs, arrays), strict=True))
             written, expected = session.run(None, feed)[0], mean_prediction(members, arrays)

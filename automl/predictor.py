@@ -65,13 +65,18 @@ class Predictor:
         paths, a folder, an .npz file, a table of paths, arrays, PIL images. Raises `DataError` for anything else.
         """
         prediction = self._prediction(self.encoder.transform(data))
-        return _labels(self.classes)[prediction.argmax(1)] if self.classes else prediction
+        return self.labels(prediction) if self.classes else prediction
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
         """Return the probabilities of `classes` for each row, `(rows, classes)`. Raises `OptionError` for regression."""
         if not self.classes:
             raise OptionError(f"predict_proba needs classes, but the target {self.target!r} is a number; call predict")
         return self._prediction(self.encoder.transform(data))
+
+    def labels(self, probabilities: NDArray[Any]) -> NDArray[Any]:
+        """Return the most probable label of each row `(rows,)` for what `predict_proba` returned."""
+        most: NDArray[Any] = _labels(self.classes)[probabilities.argmax(1)]
+        return most
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """Return all scores that suit the task by name, the one that the search used first; NaN where one is undefined.

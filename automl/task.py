@@ -63,7 +63,8 @@ class Task:
     loss_weight, score_weight: float32 (rows,) or None; only the first holds class weights.
     report: rows that nothing but the final report may see; empty for small data. reports_own: they are the user's own test rows,
     which no refit may see either. classes: the labels, as the user wrote them.
-    reasons: what was detected, one line each. notices: what the user should know. fingerprint: sha256 of all that training sees.
+    reasons: what was detected, one line each. notices: what the user should know. fingerprint: sha256 of all that training sees,
+    of images decoded on the way of their paths.
     """
 
     kind: TaskKind

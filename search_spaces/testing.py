@@ -15,56 +15,17 @@ from torch import Tensor, nn
 
 from search_spaces.language import Architecture, Infeasible, Space
 from search_spaces.layers import set_dropout_generator
-from search_spaces.spec import CategoricalColumn, Classes, Image, Inputs, NumericColumn, Outputs, Table, Values
+from search_spaces.made_up import INPUTS, OUTPUTS, ROWS, made_up_batch
+from search_spaces.spec import Inputs, Outputs, Table
 from search_spaces.variation import sample
 
 __all__ = ["INPUTS", "OUTPUTS", "NotConforming", "check_family"]
 
-ROWS = 12
 TOLERANCE = 1e-4  # between two ways to compute one output: kernels round differently for other batch sizes
-HOSTILE_NUMBERS = (0.0, float("nan"), float("inf"), float("-inf"), 3e38, -3e38, 1e-40, -2.5)
-HOSTILE_CODES = (0, -1, 2**40, -(2**62), 1, 2, 3, 10**6)
 
 
 class NotConforming(AssertionError):
     """A family breaks a promise; the message names the promise, the specs and the configuration."""
-
-
-def _number(name: str, low: float, high: float, missing: float = 0.0) -> NumericColumn:
-    quantiles = tuple(low + (high - low) * i / 48 for i in range(49))
-    return NumericColumn(name, (low + high) / 2, (high - low) / 12**0.5, quantiles, missing)
-
-
-_NUMBERS = (_number("a", -1.0, 1.0), _number("b", 0.0, 1e6), _number("c", 3.0, 3.5))
-_HOLES = (_number("d", -1.0, 1.0, 0.3), _number("constant", 5.0, 5.0, 0.1), _number("empty", 0.0, 0.0, 1.0))
-_CODES = (CategoricalColumn("e", (0, 60, 40)), CategoricalColumn("f", (2, *[7] * 14)))
-_UNSEEN = (CategoricalColumn("g", (0, 50, 0, 50, 0)), CategoricalColumn("h", (100,)), CategoricalColumn("i", (98, 1, 1)))
-
-
-def _image(height: int, width: int, channels: int, dtype: str = "uint8") -> Image:
-    mean, std = (120.0, 60.0) if dtype == "uint8" else (0.0, 1.0)
-    return Image(height, width, channels, dtype, (mean,) * channels, (std,) * channels, ("horizontal",), 100)
-
-
-INPUTS: Mapping[str, Inputs] = {
-    "both": Table((*_NUMBERS, *_HOLES), (*_CODES, *_UNSEEN), 100),
-    "numbers": Table(_NUMBERS, (), 100),
-    "codes": Table((), _CODES, 100),
-    "one number": Table(_NUMBERS[:1], (), 100),
-    "one code": Table((), _CODES[:1], 100),
-    "missing values": Table(_HOLES, (), 100),
-    "unseen codes": Table((), _UNSEEN, 100),
-    "grey images": _image(14, 14, 1),
-    "colour images": _image(32, 32, 3),
-    "oblong images": _image(5, 40, 2, "float32"),
-    "one pixel": _image(1, 1, 1),
-    "large images": _image(72, 64, 3),
-}
-OUTPUTS: Mapping[str, Outputs] = {
-    "binary": Classes((70, 30)),
-    "multiclass": Classes((50, 30, 0, 20)),
-    "regression": Values(100.0, 20.0),
-}
 
 
 @dataclass(frozen=True)
@@ -170,7 +131,7 @@ def _check_seeds(case: _Case) -> None:
 
 
 def _check_outputs(case: _Case) -> None:
-    batch = _batch(case.inputs, hostile=True)
+    batch = made_up_batch(case.inputs, hostile=True)
     kept = [tensor.clone() for tensor in batch]
     outputs, shape = case.predict(case.network(), batch), (ROWS, case.outputs.width)
     if outputs.shape != shape or outputs.dtype != torch.float32:
@@ -186,7 +147,7 @@ def _check_outputs(case: _Case) -> None:
 def _check_unseen_codes(case: _Case) -> None:
     if not isinstance(case.inputs, Table):
         return
-    network, (numeric, categorical) = case.network(), _batch(case.inputs)
+    network, (numeric, categorical) = case.network(), made_up_batch(case.inputs)
     for i, column in enumerate(case.inputs.categorical):
         unseen = [code for code, count in enumerate(column.counts) if count == 0 and code]
         known = categorical.clone()
@@ -200,7 +161,7 @@ def _check_unseen_codes(case: _Case) -> None:
 
 
 def _check_gradients(case: _Case) -> None:
-    network, batch = case.network().train(), _batch(case.inputs, hostile=True)
+    network, batch = case.network().train(), made_up_batch(case.inputs, hostile=True)
     (network(*batch) * torch.linspace(-1, 1, ROWS).unsqueeze(1)).sum().backward()
     for name, parameter in network.named_parameters():
         if parameter.requires_grad and parameter.grad is None:
@@ -216,7 +177,7 @@ def _check_dropout(case: _Case) -> None:
         set_dropout_generator(network, torch.Generator().manual_seed(0))
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(seed)
-            seen.append(network(*_batch(case.inputs)))
+            seen.append(network(*made_up_batch(case.inputs)))
     if not torch.equal(*seen):
         raise case.fail(
             "training may draw only from the generator of set_dropout_generator (use search_spaces.layers.Dropout)",
@@ -225,7 +186,7 @@ def _check_dropout(case: _Case) -> None:
 
 
 def _check_evaluation(case: _Case) -> None:
-    network, batch = case.network(), _batch(case.inputs)
+    network, batch = case.network(), made_up_batch(case.inputs)
     whole = case.predict(network, batch, seed=1)
     if not torch.equal(case.predict(network, batch, seed=2), whole):
         raise case.fail("predictions must be the same each time", "outputs that differ from call to call")
@@ -237,7 +198,7 @@ def _check_evaluation(case: _Case) -> None:
 
 
 def _check_state(case: _Case) -> None:
-    trained, fresh, batch = case.network(1), case.network(2), _batch(case.inputs)
+    trained, fresh, batch = case.network(1), case.network(2), made_up_batch(case.inputs)
     trained.train()(*batch)
     fresh.load_state_dict(trained.state_dict())
     if not torch.equal(case.predict(trained, batch), case.predict(fresh, batch)):
@@ -245,7 +206,7 @@ def _check_state(case: _Case) -> None:
 
 
 def _check_export(case: _Case) -> None:
-    network, batch = case.network().eval(), _batch(case.inputs)
+    network, batch = case.network().eval(), made_up_batch(case.inputs)
     size = torch.export.Dim("batch")
     program = torch.export.export(network, batch, dynamic_shapes=tuple({0: size} for _ in batch))
     for rows in (slice(0, 5), slice(5, 8)):
@@ -266,38 +227,3 @@ _CHECKS = (
     _check_evaluation,
     _check_state,
 )
-
-
-def _batch(inputs: Inputs, *, hostile: bool = False) -> tuple[Tensor, ...]:
-    """Return `ROWS` rows as the spec describes them; hostile ones mix in what no fit row had."""
-    return _images(inputs, hostile=hostile) if isinstance(inputs, Image) else _rows(inputs, hostile=hostile)
-
-
-def _images(inputs: Image, *, hostile: bool) -> tuple[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.rand(ROWS, inputs.channels, inputs.height, inputs.width, generator=generator)
-    images = noise * 255 if inputs.dtype == "uint8" else (noise - 0.5) * 3.4
-    if hostile:
-        images[2] = 0.0
-        for row in range(3, ROWS):
-            images[row].view(-1)[row % 2 :: 2] = HOSTILE_NUMBERS[row % len(HOSTILE_NUMBERS)]
-    return (images.contiguous(memory_format=torch.channels_last),)
-
-
-def _rows(inputs: Table, *, hostile: bool) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    numeric = torch.zeros(ROWS, len(inputs.numeric))
-    categorical = torch.zeros(ROWS, len(inputs.categorical), dtype=torch.int64)
-    for i, number in enumerate(inputs.numeric):
-        ranks = torch.randint(len(number.quantiles), (ROWS,), generator=generator)
-        numeric[:, i] = torch.tensor(number.quantiles)[ranks]
-        numeric[torch.rand(ROWS, generator=generator) < number.missing, i] = float("nan")
-    for i, code in enumerate(inputs.categorical):
-        categorical[:, i] = torch.randint(len(code.counts), (ROWS,), generator=generator)
-    if hostile:
-        for row in range(2, ROWS):
-            for i in range(len(inputs.numeric)):
-                numeric[row, i] = HOSTILE_NUMBERS[(row + i) % len(HOSTILE_NUMBERS)]
-            for i in range(len(inputs.categorical)):
-                categorical[row, i] = HOSTILE_CODES[(row + i) % len(HOSTILE_CODES)]
-    return numeric, categorical

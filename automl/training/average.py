@@ -22,11 +22,11 @@ class Average:
         """Move the mean towards the weights after `step` of `steps`; statistics of norms are averaged too, counters copied."""
         weight = self._averaging.weight(step, steps)
         mean, latest = self.network.state_dict(), network.state_dict()
-        floats: list[tuple[Tensor, Tensor]] = []
+        floats: dict[int, tuple[Tensor, Tensor]] = {}  # by address: tied weights have several names
         for name, value in mean.items():
             if value.is_floating_point():
-                floats.append((value, latest[name]))
+                floats[value.data_ptr()] = (value, latest[name])
             else:
                 value.copy_(latest[name])
-        if floats:
-            torch._foreach_lerp_([value for value, _ in floats], [value for _, value in floats], weight)
+        means, newest = zip(*floats.values(), strict=True)
+        torch._foreach_lerp_(means, newest, weight)

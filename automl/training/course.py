@@ -12,7 +12,7 @@ from automl.metrics import Metric, metric
 from automl.task import Fold, Task
 from automl.training.checkpoint import Progress, Snapshot, Weights
 from automl.training.clock import Clock
-from automl.training.feed import Feed, feed_of
+from automl.training.feed import Feed, Resident, feed_of
 from automl.training.learner import Learner
 from automl.training.networks import predict
 from automl.training.rows import Rows
@@ -29,6 +29,7 @@ _BACKWARD = 2  # passes forward that a pass backward costs
 _TOO_SLOW = 1.5  # times the time that there is
 _TELLING = 4  # epochs, or all of a shorter span: fewer tell little of a network
 _SAVED_BYTES = 16  # for each parameter: last and best weights, two moments
+_MEAN_BYTES = 4  # the mean of the weights, where there is one
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,12 @@ class Course:
         if most > rows:
             rows, seconds = most, self._seconds_to_predict(most)
         seconds /= min(rows, len(self.rows))
-        self.clock.reserve(seconds * len(self.exam.target), self.learner.size * _SAVED_BYTES)
+        self.clock.reserve(seconds * len(self.exam.target), self._bytes_to_save)
         return 1e6 * seconds
+
+    @property
+    def _bytes_to_save(self) -> int:
+        return self.learner.size * (_SAVED_BYTES if self.learner.average is None else _SAVED_BYTES + _MEAN_BYTES)
 
     def _seconds_to_predict(self, rows: int) -> float:
         began = time.perf_counter()
@@ -131,10 +136,14 @@ class Course:
         return time.perf_counter() - began
 
     def hopeless(self) -> str:
-        """Return why training can't come to anything before the deadline, judged by how long predictions take; else nothing."""
+        """Return why training can't come to anything before the deadline, judged by how long predictions take; else nothing.
+
+        Of images that are decoded on the way nothing can be said: most of that time may be the decoder's.
+        """
         epochs = min(self.span.stop - self.span.start, _TELLING)
         seconds = self.predict_ms / 1000 * len(self.rows) / 1000 * (1 + _BACKWARD) * epochs
-        if not self.span.choosy or self.progress.epoch or self.clock.fits(seconds / _TOO_SLOW):
+        tells = self.span.choosy and not self.progress.epoch and isinstance(self.rows.features, Resident)
+        if not tells or self.clock.fits(seconds / _TOO_SLOW):
             return ""
         return f"{epochs} epoch{'s' if epochs > 1 else ''} would take about {seconds:.0f} s, far more than it may"
 
@@ -144,7 +153,7 @@ class Course:
         predictions = self.exam.predict(self.learner.judged)
         self.predict_ms = min(self.predict_ms, 1e6 * (time.perf_counter() - began) / len(predictions))
         score = self.exam.score(predictions)
-        self.clock.reserve(time.perf_counter() - began, self.learner.size * _SAVED_BYTES)
+        self.clock.reserve(time.perf_counter() - began, self._bytes_to_save)
         return predictions, score
 
     def advance(self, predictions: NDArray[Any], score: float, seconds: float) -> None:

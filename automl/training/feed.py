@@ -6,7 +6,6 @@ usually as bytes. `as_inputs` makes the one into the other, on the device, batch
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from abc import ABC, abstractmethod
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor
 
 from automl.data.features import Features, Stored
-from automl.data.pictures import Pictures
+from automl.data.pictures import Pictures, cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,10 +90,10 @@ def feed_of(features: Features, rows: Rows | None, device: torch.device) -> Feed
 
 
 def _mapped(array: NDArray[Any]) -> Tensor:
-    """Return an array as a tensor without copying it: nothing writes into a feed, so a read-only array will do."""
+    """Return an array as a tensor, copied only where its memory is out of order; nothing writes into a feed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
-        return torch.from_numpy(array)
+        return torch.from_numpy(np.ascontiguousarray(array))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +129,8 @@ class Resident(Feed):
 
 
 def decoders() -> int:
-    """Return the number of decoding threads: the cores beside that of the training."""
-    return max(1, min(_MOST_DECODERS, (os.cpu_count() or 1) - 1))
+    """Return the number of decoding threads of one training: the cores beside its own, as if no other trained."""
+    return max(1, min(_MOST_DECODERS, cores() - 1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,16 @@ from automl.training.clock import Clock
 from automl.training.course import Course, Ending, Exam, Span, Trained
 from automl.training.feed import as_inputs
 from automl.training.learner import Learner, own_randomness
-from automl.training.networks import CPU, NetworkFault, described, device_for, forward, mixed_precision, one_thread
+from automl.training.networks import (
+    CPU,
+    NetworkFault,
+    described,
+    device_for,
+    forward,
+    mixed_precision,
+    one_thread,
+    ran_out_of_memory,
+)
 from automl.training.rows import Rows
 from search_spaces.augmentation import Mix
 from search_spaces.configuration import Configuration
@@ -87,7 +96,7 @@ def _epoch(course: Course, epoch: int) -> tuple[Ending, str] | None:
 def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clock) -> tuple[float, float]:
     """Train on all rows once, or until the clock is over; return the share of the epoch that was done and the mean loss.
 
-    epoch: counted from 1. A step never waits for the device: the loss is read once, at the end.
+    epoch: counted from 1. No step reads a result from the device: the loss is read once, at the end.
     """
     recipe, network, parameters = learner.recipe, learner.network, learner.parameters
     steps, done = rows.steps(recipe.batch_size), 0
@@ -102,8 +111,7 @@ def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clo
         inputs, mix = learner.augmentation.apply(as_inputs(stored), learner.inputs, learner.changes)
         with mixed_precision(learner.device):
             outputs = forward(network, inputs)
-        losses = _losses(recipe.loss, outputs.float(), target, mix)
-        loss = losses.mean() if weight is None else (losses * weight).mean()
+        loss = _mean_loss(recipe.loss, outputs.float(), (target, weight), mix)
         _backward(network, loss)
         recipe.regularisation.add_gradient(parameters)
         recipe.clipping.apply(parameters)
@@ -115,12 +123,16 @@ def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clo
     return done / steps, float(loss_sum) / max(done, 1)
 
 
-def _losses(loss: Loss, outputs: Tensor, target: Tensor, mix: Mix | None) -> Tensor:
-    """Return the loss of each row; of a mixture of two rows, that of both targets by their shares."""
+def _mean_loss(loss: Loss, outputs: Tensor, rows: tuple[Tensor, Tensor | None], mix: Mix | None) -> Tensor:
+    """Return the mean loss of rows (target, weight); of a mixture of two rows, that of both targets, each by share and weight."""
+    target, weight = rows
+    own = loss(outputs, target) if weight is None else loss(outputs, target) * weight
     if mix is None:
-        return loss(outputs, target)
-    own, other = loss(outputs, target), loss(outputs, target[mix.partner])
-    return torch.lerp(other, own, mix.share)
+        return own.mean()
+    other = loss(outputs, target[mix.partner])
+    if weight is not None:
+        other = other * weight[mix.partner]
+    return torch.lerp(other, own, mix.share).mean()
 
 
 def _backward(network: nn.Module, loss: Tensor) -> None:
@@ -146,5 +158,7 @@ def fit_all(configuration: Configuration, task: Task, fold: Fold, epochs: int, t
                 if not math.isfinite(loss):
                     raise NoModelError(f"refit: the loss must stay finite, but is {loss} in epoch {epoch}")
             return learner.judged.eval().to(CPU)
-    except (Infeasible, NetworkFault) as error:
+    except (Infeasible, NetworkFault, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not ran_out_of_memory(error):
+            raise
         raise NoModelError(f"refit: the network can't be trained on these rows: {error}") from error

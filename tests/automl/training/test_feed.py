@@ -45,6 +45,12 @@ def test_bytes_on_the_cpu_are_mapped_and_not_copied(recwarn):
     assert not recwarn.list
 
 
+def test_images_turned_round_without_a_copy_are_taken():
+    images = np.arange(2 * 3 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3, 3)[:, ::-1, :, ::-1]
+    [block] = feed_of((images,), None, CPU).blocks()
+    assert np.array_equal(block[0].numpy(), images)
+
+
 def test_batches_follow_the_order_and_the_rows():
     images = np.arange(100, dtype=np.uint8)[:, None, None, None]
     feed = feed_of((images,), np.arange(10, 60), CPU)

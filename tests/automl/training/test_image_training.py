@@ -112,8 +112,11 @@ def test_mixed_rows_are_judged_by_both_targets():
     mix = Mix(torch.tensor([1, 0]), torch.tensor([0.75, 1.0]))
     each = [CrossEntropy()(outputs, labels) for labels in (target, target.flip(0))]
     expected = mix.share * each[0] + (1 - mix.share) * each[1]
-    torch.testing.assert_close(loop._losses(CrossEntropy(), outputs, target, mix), expected)
-    assert torch.equal(loop._losses(CrossEntropy(), outputs, target, None), each[0])
+    torch.testing.assert_close(loop._mean_loss(CrossEntropy(), outputs, (target, None), mix), expected.mean())
+    assert torch.equal(loop._mean_loss(CrossEntropy(), outputs, (target, None), None), each[0].mean())
+    weight = torch.tensor([0.5, 1.5])
+    weighed = mix.share * each[0] * weight + (1 - mix.share) * each[1] * weight.flip(0)
+    torch.testing.assert_close(loop._mean_loss(CrossEntropy(), outputs, (target, weight), mix), weighed.mean())
 
 
 @pytest.mark.parametrize("mixing", [Mixup(), CutMix()])
@@ -150,7 +153,11 @@ def test_precision_is_mixed_on_a_gpu_alone(monkeypatch):
     asked = []
     monkeypatch.setattr(torch, "autocast", lambda *given: asked.append(given))
     for has_it in (False, True):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda has_it=has_it: has_it)
+
+        def is_supported(*, including_emulation, has_it=has_it):
+            return has_it or including_emulation
+
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
         mixed_precision(torch.device("cuda"))
     assert asked == [("cuda", torch.bfloat16)]
 
