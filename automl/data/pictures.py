@@ -33,7 +33,7 @@ class Pictures:
     """Files of images that are decoded when rows are taken: `pictures[rows]` is `(len(rows), height, width, channels)`.
 
     paths: of the files, absolute, a numpy array of texts `(n,)`. form: what each becomes. The calling thread decodes, and any
-    number of threads may call at once. Raises `DataError` that names the file where one has vanished or broken since.
+    number of threads may call at once. Raises `DataError` that names the file where one has vanished or is broken.
     """
 
     def __init__(self, paths: Array, form: ImageFormat) -> None:
@@ -60,7 +60,7 @@ class Pictures:
             try:
                 image[...] = draw(path, self.form)
             except BrokenError as error:
-                raise DataError(f"{path}: must be the image that it was when the task was made, but {error}") from error
+                raise DataError(f"{path or 'data'}: must be an image that can be read, but {error}") from error
         return images
 
 
@@ -132,7 +132,7 @@ def in_threads(number: int, work: Callable[[int], None], *, in_order: bool = Fal
 
 
 def _mapped(work: Callable[[int], Broken], starts: range) -> Iterator[Broken]:
-    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, len(starts))
+    threads = min(cores(), len(starts))
     if threads < 2:
         yield from map(work, starts)
         return
@@ -141,6 +141,18 @@ def _mapped(work: Callable[[int], Broken], starts: range) -> Iterator[Broken]:
         yield from pool.map(work, starts)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def size_decoded(number: int, form: ImageFormat) -> int:
+    """Return the bytes that so many images take in a form."""
+    return number * int(np.prod(form.shape)) * np.dtype(form.dtype).itemsize
 
 
 def memory_for_images() -> float:
