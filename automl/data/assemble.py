@@ -79,14 +79,10 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     scoring = default_metric(kind) if options.metric is None else metric(options.metric, kind)
     target = encode_target(loaded.target, kind)
     roles = read_roles(data, loaded, options)
-    folds, report = _divided(target, roles, options)
-    seen = folds[0][0] if len(folds) == 1 else np.setdiff1d(np.arange(len(target.values)), report)
-    part = loaded.frame.iloc[seen].reset_index(drop=True)
-    kinds = _kinds(part, loaded.rows[seen], roles, options) if loaded.images is None else {}
-    encoder = Columns.fit(part, kinds, loaded.positional) if loaded.images is None else loaded.images.form
-    own = [_beside(name, loaded, target, kind, options) for name in ("validation", "test")]
-    folds, report = _with_own_rows(len(target.values), folds, report, own)
-    besides = [beside for beside in own if beside is not None]
+    folds, report, seen = _divided(target, roles, options)
+    encoder, kinds = _encoder(loaded, seen, roles, options)
+    besides = _besides(loaded, target, kind, options)
+    folds, report = _with_own_rows(len(target.values), folds, report, besides)
     everything = np.concatenate([target.values, *(beside.target for beside in besides)])
     weight = _weights(roles, besides, seen)
     loss_weight = _loss_weights(weight, everything, target, seen, options)
@@ -137,9 +133,20 @@ def _beside_images(loaded: Loaded, roles: Roles) -> list[str]:
     return [f"columns {listed(names)} are set aside: networks learn from the images alone"] if names else []
 
 
-def _divided(target: Target, roles: Roles, options: DataOptions) -> tuple[Folds, Rows]:
+def _divided(target: Target, roles: Roles, options: DataOptions) -> tuple[Folds, Rows, Rows]:
+    """Return the folds, the report rows, and the rows from which kinds of columns and weights may be read."""
     strata = target.values if target.classes else quantile_bins(target.values)
-    return make_folds(strata, options.division, roles.groups, roles.times)
+    folds, report = make_folds(strata, options.division, roles.groups, roles.times)
+    return folds, report, folds[0][0] if len(folds) == 1 else np.setdiff1d(np.arange(len(target.values)), report)
+
+
+def _encoder(loaded: Loaded, seen: Rows, roles: Roles, options: DataOptions) -> tuple[Encoder, dict[str, Detected]]:
+    """Return what makes features of the data, fitted on the rows that may be seen, and the kinds of columns, {} for images."""
+    if loaded.images is not None:
+        return loaded.images.form, {}
+    part = loaded.frame.iloc[seen].reset_index(drop=True)
+    kinds = _kinds(part, loaded.rows[seen], roles, options)
+    return Columns.fit(part, kinds, loaded.positional), kinds
 
 
 def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptions) -> dict[str, Detected]:
@@ -155,16 +162,16 @@ def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptio
     return kinds
 
 
-def _beside(name: str, loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> _Beside | None:
-    """Return the user's own "validation" or "test" rows, read like those of training; None where there are none.
+def _besides(loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> list[_Beside]:
+    """Return the user's own rows, those for validation first. Raises `DataError` that names the option."""
+    given = {"validation": options.validation, "test": options.test}
+    return [_beside(name, data, loaded, target, kind, options) for name, data in given.items() if data is not None]
 
-    Raises `DataError` that names the option.
-    """
-    data = options.validation if name == "validation" else options.test
-    if data is None:
-        return None
+
+def _beside(name: str, data: object, loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> _Beside:
+    """Return "validation" or "test" rows, read like those of training."""
     try:
-        own = load_data(data, options, loaded)
+        own = load_data(data, options, loaded, name)
         values = encode_target(own.target, kind, target.classes).values
         notices = tuple(f"{name}: {notice}" for notice in own.notices)
         return _Beside(name, own, values, weights_beside(own, options), notices)
@@ -172,14 +179,16 @@ def _beside(name: str, loaded: Loaded, target: Target, kind: TaskKind, options: 
         raise DataError(f"{name}: {error}") from error
 
 
-def _with_own_rows(rows: int, folds: Folds, report: Rows, own: Sequence[_Beside | None]) -> tuple[Folds, Rows]:
+def _with_own_rows(rows: int, folds: Folds, report: Rows, besides: Sequence[_Beside]) -> tuple[Folds, Rows]:
     """Let validation rows choose and test rows report; they stand behind the `rows` of the data."""
-    validation, test = own
-    if validation is not None:
-        choose = np.arange(rows, rows + len(validation.target))
-        folds = [(fit, choose) for fit, _ in folds]
-        rows += len(choose)
-    return folds, report if test is None else np.arange(rows, rows + len(test.target))
+    for beside in besides:
+        own = np.arange(rows, rows + len(beside.target))
+        if beside.name == "validation":
+            folds = [(fit, own) for fit, _ in folds]
+        else:
+            report = own
+        rows += len(own)
+    return folds, report
 
 
 def _features(encoder: Encoder, loaded: Loaded, besides: Sequence[_Beside]) -> Features:

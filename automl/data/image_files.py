@@ -23,6 +23,7 @@ Array: TypeAlias = NDArray[Any]
 
 _USUAL = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".avif", ".jp2")
 ENDINGS = (*_USUAL, ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".heic", ".heif")
+ROLES = ("train", "test", "validation")  # parts of data, the one that is read unless another is wanted first
 _ROLES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
@@ -44,28 +45,33 @@ def is_image_path(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Folder:
-    """The images of a folder: absolute paths, the class of each, and the folders of other parts beside it."""
+    """The images of a folder: absolute paths, the class of each, which part they are, and the folders of other parts."""
 
     paths: list[str]
     labels: list[str]
     notices: tuple[str, ...]
+    part: str = "train"
     parts: Mapping[str, Path] = field(default_factory=dict)
 
 
 def read_folder(root: Path) -> Folder:
     """Return the images of `root/CLASS/...`, or of `root/train/CLASS/...` with the folders val and test beside it as parts.
 
-    The name of a subfolder is the class of all images below it, at any depth. Raises `DataError` where there are none.
+    The name of a subfolder is the class of all images below it, at any depth. So is train beside other folders, unless it holds
+    folders itself (CIFAR-100 has trains). Raises `DataError` where there are no images.
     """
-    parts = {_ROLES[entry.name.lower()]: entry for entry in _subfolders(root) if entry.name.lower() in _ROLES}
-    if "train" in parts:
-        beside = {role: folder for role, folder in parts.items() if role != "train"}
-        others = [folder.name for folder in _subfolders(root) if folder not in parts.values()]
+    folders = _subfolders(root)
+    parts = {_ROLES[folder.name.lower()]: folder for folder in folders if folder.name.lower() in _ROLES}
+    are_parts = all(folder.name.lower() in _ROLES for folder in folders) or ("train" in parts and _subfolders(parts["train"]))
+    if parts and are_parts:
+        part = next(role for role in ROLES if role in parts)
+        beside = {role: folder for role, folder in parts.items() if role != part}
+        others = [folder.name for folder in folders if folder not in parts.values()]
         notices = (
             (f"{root.name}: the folders {listed(others)} are neither train, val nor test; they are left out",) if others else ()
         )
-        train = _read_classes(parts["train"])
-        return Folder(train.paths, train.labels, (*notices, *train.notices), beside)
+        own = _read_classes(parts[part])
+        return Folder(own.paths, own.labels, (*notices, *own.notices), part, beside)
     return _read_classes(root)
 
 

@@ -19,7 +19,7 @@ from automl.data.image_encode import in_form
 from automl.data.image_format import ImageFormat
 from automl.data.image_sources import Found, Inputs, find_images
 from automl.data.load import Loaded, as_target, load, split_target
-from automl.data.pictures import Broken, Pictures, check, decode, memory_for_images
+from automl.data.pictures import Broken, Pictures, check, decode, memory_for_images, size_decoded
 from automl.data.pixels import Pixels, as_array, read_pixels, stored
 from automl.data.target import missing_target
 from automl.errors import DataError
@@ -39,12 +39,13 @@ class Images:
     paths: Array | None
 
 
-def load_data(data: Any, options: DataOptions, like: Loaded | None = None) -> Loaded:
+def load_data(data: Any, options: DataOptions, like: Loaded | None = None, part: str = "train") -> Loaded:
     """Return the target, and the table or the images, of any data. Raises `DataError`.
 
     like: the data of training, where these are rows beside them: of the same kind and form, with the same name of the target.
+    part: of images in several parts the one that is wanted, "train", "validation" or "test".
     """
-    found, data = find_images(data, options.columns or ())
+    found, data = find_images(data, options.columns or (), part)
     trained = None if like is None else like.images
     if like is not None and (found is None) != (trained is None):
         kinds = ("images", "a table") if trained is not None else ("a table", "images")
@@ -52,6 +53,12 @@ def load_data(data: Any, options: DataOptions, like: Loaded | None = None) -> Lo
     name = options.target if like is None else like.target.name
     if found is None:
         return load(data, name)
+    if like is None and found.part != "train":
+        came = " and ".join([found.part, *found.parts])
+        raise DataError(
+            f"data: must hold images to train on (x_train or x, or a folder train), but {found.source} holds {came} alone; "
+            f"give it as {found.part}= beside images to train on, or rename them"
+        )
     return load_images(found, options, name, None if trained is None else trained.form)
 
 
@@ -73,7 +80,8 @@ def load_images(found: Found, options: DataOptions, name: object, form: ImageFor
         paths = None if images.paths is None else images.paths[rows]
         kept = Pictures(paths, images.form) if isinstance(images.stored, Pictures) and paths is not None else images.stored[rows]
         images = Images(kept, images.form, paths)
-    return Loaded(frame, target, rows, found.source, False, (*notices, *missing), images, reason, found.parts)
+    parts = {name: part for name, part in found.parts.items() if not isinstance(part, tuple) or part[1] is not None}
+    return Loaded(frame, target, rows, found.source, False, (*notices, *missing), images, reason, parts)
 
 
 # ------------------------------------------------------------------------------------------------------------------- labels
@@ -141,8 +149,7 @@ def _decoded(found: Found, pixels: Pixels | None, form: ImageFormat, options: Da
     if found.is_array:
         return in_form(as_array(found.images) if pixels is None else pixels.images, form), {}
     memory = memory_for_images() if options.image_memory is None else options.image_memory
-    size = len(found.images) * int(np.prod(form.shape)) * np.dtype(form.dtype).itemsize
-    if found.is_files and size > memory:
+    if found.is_files and size_decoded(len(found.images), form) > memory:
         return Pictures(np.array(found.images), form), check(found.images, form)
     return decode(found.images, form, in_order=found.is_inputs)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from automl.data.image_files import Arrays, PathColumn, find_paths, is_image_path, read_folder, read_npz, sort_arrays
+from automl.data.image_files import ROLES, Arrays, PathColumn, find_paths, is_image_path, read_folder, read_npz, sort_arrays
 from automl.data.picture import BrokenError
 from automl.errors import DataError
 
@@ -27,6 +27,7 @@ Array: TypeAlias = NDArray[Any]
 
 _ARRAYS = (".npz", ".npy")
 _SHOWN = 5  # broken images that are named
+_TRIED = 20  # items of a Dataset that are asked for until one can be read
 LABEL = "label"  # the target's name where the data name none
 
 
@@ -36,7 +37,8 @@ class Found:
 
     images: one array or tensor with the images along its first axis, or a sequence of single images of any origin (see
     `automl.data.picture`). labels: one for each, or None; `Inputs` hold theirs. column, table: where they are named in a table.
-    source: for reports. target: the name of the labels. parts: the user's own rows for "validation" and "test", found beside.
+    source: for reports. target: the name of the labels. part: which rows these are, "train" unless the data have none of it.
+    parts: the other rows found beside, "validation" and "test", with or without labels.
     """
 
     images: Any
@@ -46,6 +48,7 @@ class Found:
     table: Table | None = None
     column: PathColumn | None = None
     notices: tuple[str, ...] = ()
+    part: str = "train"
     parts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,7 +59,10 @@ class Found:
     @property
     def is_files(self) -> bool:
         """Return whether the images are files, which can be read again."""
-        return not self.is_array and all(isinstance(item, str) for item in self.images)
+        try:
+            return not self.is_array and all(isinstance(item, str) for item in self.images)
+        except BrokenError:  # the first item of a Dataset
+            return False
 
     @property
     def is_inputs(self) -> bool:
@@ -98,19 +104,31 @@ class Inputs(Sequence[Any]):
         return pair[0]
 
 
-def find_images(data: Any, ignored: Iterable[object] = ()) -> tuple[Found | None, Any]:
+def find_images(data: Any, ignored: Iterable[object] = (), part: str = "train") -> tuple[Found | None, Any]:
     """Return the images in `data` and None; or None, and the data as far as they were read: a `Table` for a path of a table.
 
-    ignored: columns of a table that are no paths of images, whatever they look like. Raises `DataError` for what can't be read.
+    ignored: columns of a table that are no paths of images, whatever they look like. part: of images in several parts (x_train,
+    x_test; train/, test/) the one that is wanted; `Found.part` tells where there is another alone. Raises `DataError` for what
+    can't be read.
     """
     if isinstance(data, tuple):
         if len(data) == 2 and not is_image_path(data[0]):
-            found = _images(data[0], ignored)
+            found = _part(_images(data[0], ignored), part)
             if isinstance(found, Found):
                 return replace(found, labels=data[1], target=None), None
         return None, data
-    found = _images(data, ignored)
+    found = _part(_images(data, ignored), part)
     return (found, None) if isinstance(found, Found) else (None, data if found is None else found)
+
+
+def _part(found: Found | Table | None, part: str) -> Found | Table | None:
+    """Return another part of the images where it is wanted and there."""
+    if not isinstance(found, Found) or part not in found.parts:
+        return found
+    wanted = found.parts[part]
+    if isinstance(wanted, Path):
+        return replace(_from_folder(wanted), part=part)
+    return replace(found, images=wanted[0], labels=wanted[1], part=part, notices=(), parts={})
 
 
 def _images(data: Any, ignored: Iterable[object]) -> Found | Table | None:
@@ -134,8 +152,7 @@ def _images(data: Any, ignored: Iterable[object]) -> Found | Table | None:
 def _from_path(path: Path, ignored: Iterable[object]) -> Found | Table:
     suffix = path.suffix.lower()
     if path.is_dir():
-        folder = read_folder(path)
-        return Found(folder.paths, folder.labels, path.name, LABEL, notices=folder.notices, parts=folder.parts)
+        return _from_folder(path)
     if suffix in _ARRAYS:
         arrays = read_npz(path)
         return (
@@ -146,11 +163,17 @@ def _from_path(path: Path, ignored: Iterable[object]) -> Found | Table:
     return _from_table(path, [path.parent, Path()], ignored)
 
 
+def _from_folder(path: Path) -> Found:
+    folder = read_folder(path)
+    return Found(folder.paths, folder.labels, path.name, LABEL, notices=folder.notices, part=folder.part, parts=folder.parts)
+
+
 def _from_arrays(arrays: Arrays, source: str) -> Found:
-    """Return the first part of a file's arrays, the others beside it."""
-    parts = {role: pair for role, pair in arrays.parts.items() if role != "train" and pair[1] is not None}
-    images, labels = arrays.parts.get("train") or next(iter(arrays.parts.values()))
-    return Found(images, labels, source, LABEL, notices=arrays.notices, parts=parts)
+    """Return the images of a file to train on, or those of the test, or else of the validation; the other parts beside them."""
+    part = next(role for role in ROLES if role in arrays.parts)
+    images, labels = arrays.parts[part]
+    parts = {role: pair for role, pair in arrays.parts.items() if role != part}
+    return Found(images, labels, source, LABEL, notices=arrays.notices, part=part, parts=parts)
 
 
 def _from_table(data: Any, bases: Sequence[Path], ignored: Iterable[object]) -> Found | Table:
@@ -235,8 +258,18 @@ def _from_dataset(data: Any) -> Found | None:
     if not len(data):
         raise DataError(f"data: must have rows, got an empty {kind}")
     inputs = Inputs(data)
-    first = inputs[0]
-    if not _is_image(first):
+    first = _first(inputs)
+    if first is not None and not _is_image(first):
         got = f"shape {tuple(first.shape)}" if hasattr(first, "shape") else type(first).__name__
         raise DataError(f"data: items of a Dataset must be (image, label), but the input of the first is of {got}")
     return Found(inputs, None, kind, LABEL)
+
+
+def _first(inputs: Inputs) -> Any:
+    """Return the first input that can be read, None where the first few can't."""
+    for position in range(min(len(inputs), _TRIED)):
+        try:
+            return inputs[position]
+        except BrokenError:
+            continue
+    return None

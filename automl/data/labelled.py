@@ -21,18 +21,16 @@ def read_labelled(data: Any, encoder: Encoder, target: str) -> tuple[Features, p
     """Return the features and the target of rows that have one; `target` is its name, where the data name any.
 
     Of images in several parts (x_train, x_test; train/, test/) those of the test are taken. Raises `DataError` where the data
-    aren't what the encoder takes, or have no target.
+    aren't what the encoder takes, or have no target, and for images that can't be read: a score is one of all rows.
     """
     if isinstance(encoder, Columns):
         loaded = load(data, None if isinstance(data, tuple) else target)
         every = encoder.transform(data[0] if isinstance(data, tuple) else loaded.frame)
         features = tuple(column[loaded.rows] for column in every) if isinstance(data, tuple) else every
         return features, loaded.target
-    found, _ = find_images(data)
-    if found is not None and "test" in found.parts:
-        found, _ = find_images(found.parts["test"])
+    found, _ = find_images(data, part="test")
     if found is None:
         raise DataError(f"data: must be images with their labels, as in training, got {type(data).__name__}")
-    loaded = load_images(found, DataOptions(), target, encoder)
+    loaded = load_images(found, DataOptions(max_broken=0), target, encoder)
     assert loaded.images is not None
     return (loaded.images.stored,), loaded.target
