@@ -118,5 +118,5 @@ def _notices(headers: Sequence[Header]) -> list[str]:
         notices.append(f"images: {frames} of {len(headers)} looked at hold several frames or pages; the first one is taken")
     deep = sum(header.is_deep for header in headers)
     if 0 < deep < len(headers):
-        notices.append(f"images: {deep} of {len(headers)} looked at have more than 8 bits; they are cut down to 8, as the others")
+        notices.append(f"images: {deep} of {len(headers)} looked at have more than 8 bits a value; they become 8, as others")
     return notices

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from automl.data.features import Stored
 from automl.data.image_files import all_images
 from automl.data.image_sources import Found, find_images, is_pil
 from automl.data.picture import as_image, draw_array, is_array
-from automl.data.pictures import decode, in_threads
-from automl.data.pixels import are_shares, as_array, as_bytes, with_channels_last
+from automl.data.pictures import Pictures, decode, in_threads, memory_for_images, size_decoded
+from automl.data.pixels import as_array, as_bytes, with_channels_last
 from automl.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,17 +23,15 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[Any]
 
 
-def encode_images(form: ImageFormat, data: Any) -> Array:
-    """Return images `(n, height, width, channels)`. See `ImageFormat.transform`."""
+def encode_images(form: ImageFormat, data: Any) -> Stored:
+    """Return images `(n, height, width, channels)`, files beyond the memory as `Pictures`. See `ImageFormat.transform`."""
     single = _single(form, data)
     if single is not None:
         return single
     if isinstance(data, (str, os.PathLike)) and Path(data).expanduser().is_dir():
         found: Found | None = Found(all_images(Path(data).expanduser()))
     else:
-        found, _ = find_images(data)
-    if found is not None and "test" in found.parts:
-        return encode_images(form, found.parts["test"][0])
+        found, _ = find_images(data, part="test")
     if found is None:
         got = f"{type(data).__name__} {data!r:.60}" if isinstance(data, (str, os.PathLike)) else type(data).__name__
         raise DataError(
@@ -40,13 +39,15 @@ def encode_images(form: ImageFormat, data: Any) -> Array:
         )
     if found.is_array:
         return in_form(as_array(found.images), form)
+    if found.is_files and size_decoded(len(found.images), form) > memory_for_images():
+        return Pictures(np.array(found.images), form)
     images, broken = decode(found.images, form, in_order=found.is_inputs)
     if broken:
         raise DataError(f"data: all images must be readable, but {found.named(broken)} can't be read")
     return images
 
 
-def _single(form: ImageFormat, data: Any) -> Array | None:
+def _single(form: ImageFormat, data: Any) -> Stored | None:
     """Return data that are one image without an axis of images, as an array of one; None for anything else."""
     if is_pil(data) or isinstance(data, bytes):
         return encode_images(form, [data])
@@ -63,12 +64,10 @@ def in_form(array: Array, form: ImageFormat) -> Array:
     if array.ndim not in {3, 4} or 0 in array.shape[1:]:
         raise DataError(f"images must have the shape (n, height, width[, channels]), got {array.shape}")
     array, _ = with_channels_last(array)
-    if form.dtype == "uint8" and form.scale == 1 and are_shares(array):
-        raise DataError(
-            "images must hold numbers from 0 to 255, as in training, got some from 0 to 1 with fractions; multiply them by 255"
-        )
-    if array.shape[1:] == form.shape and form.dtype == "uint8":
-        return as_bytes(array, form.scale)
+    if form.dtype == "uint8":
+        array = as_bytes(array, form.scale)
+        if array.shape[1:] == form.shape:
+            return array
     if array.shape[1:] == form.shape and array.dtype == np.float32 and bool(np.isfinite(array).all()):
         return array
     images = np.empty((len(array), *form.shape), dtype=form.dtype)

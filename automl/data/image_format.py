@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from automl.errors import ModelError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from automl.data.features import Stored
 
 KIND = "images"
 FITS = ("crop", "pad", "stretch")
@@ -26,7 +26,8 @@ _FORMAT = 1
 class ImageFormat:
     """The form of all images of a task, `(height, width, channels)` of `dtype`.
 
-    dtype: "uint8", or "float32" where arrays held other numbers than whole ones from 0 to 255. fit: what becomes of an image of
+    dtype: "uint8", or "float32" where arrays held other numbers than whole ones from 0 to 255, or files more than 8 bits: 16 of
+    these are divided by 257, which makes them 0 to 255 too, and floats stay as they are. fit: what becomes of an image of
     another shape, "crop" (its shorter side is scaled to fit, the middle is kept), "pad" (its longer side is scaled to fit, black
     is put around) or "stretch". scale: what arrays of floats are multiplied by to be in the units of 8-bit images: 255 where
     those of training held numbers from 0 to 1. Raises `ModelError` for a form that can't be.
@@ -56,8 +57,10 @@ class ImageFormat:
         """Return height, width and channels."""
         return self.height, self.width, self.channels
 
-    def transform(self, data: object) -> tuple[NDArray[Any]]:
+    def transform(self, data: object) -> tuple[Stored]:
         """Return the images in data, `(n, height, width, channels)` of `dtype`, in a tuple of their own.
+
+        Files that memory is too short for are decoded when rows are taken, which is when one that can't be read is named.
 
         data: an array `(n, h, w[, c])` or one image of it, paths, bytes or PIL images, in a list or one alone, a folder (all
         images below it), an .npz file (of several parts the test images), a table with a column of paths, or a torch Dataset.

@@ -34,6 +34,7 @@ _GREY = frozenset({"1", "L", "LA", "La"}) | _DEEP
 _ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _TURNED = range(5, 9)  # values of EXIF's Orientation that swap width and height
 _ORIENTATION = 0x0112
+_OF_16_BITS = 1 / 257  # 65535 becomes 255
 _GAP = 2.0  # how much larger than wanted an image may be reduced to in the quick way, before it is filtered
 
 
@@ -43,7 +44,10 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image before it is decoded: its size as shown, its channels, more than 8 bits or not, its frames."""
+    """What is known of an image before it is decoded: its size as shown, its channels, its frames.
+
+    is_deep: whether it is of a type of more than 8 bits, whatever its values.
+    """
 
     height: int
     width: int
@@ -139,7 +143,7 @@ def draw(item: Item, form: ImageFormat) -> Array:
         if form.channels not in {1, 3}:
             raise DataError(f"images must have {form.channels} channels, as in training, and files have 1 or 3; give arrays")
         if image.mode in _DEEP and form.dtype == "float32":
-            return draw_array(np.asarray(_upright(image), dtype=np.float32)[..., None], form)
+            return draw_array(_in_units(np.asarray(_upright(image)), form)[..., None], form)
         if (
             image.format == "JPEG" and image is not item
         ):  # decodes at a half, a quarter or an eighth of its size, in as much less time
@@ -152,14 +156,17 @@ def draw(item: Item, form: ImageFormat) -> Array:
 
 def draw_array(array: Array, form: ImageFormat) -> Array:
     """Return an image `(h, w, c)` of any numeric type in a form. Raises `DataError` for channels or numbers that can't be."""
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise BrokenError("missing or infinite pixels")
     if form.dtype == "uint8":
         array = as_bytes(array, form.scale)
     elif array.dtype in {np.dtype(np.uint8), np.dtype(np.bool_)}:
         array = as_bytes(array, 1.0).astype(np.float32) * np.float32(1 / form.scale)
     else:
         array = array.astype(np.float32)
-        if not np.isfinite(array).all():
-            raise BrokenError("missing or infinite pixels")
     array = _with_channels(array, form)
     return array if array.shape == form.shape else _resized(array, form)
 
@@ -190,13 +197,19 @@ def _eight_bits(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
+def _in_units(array: Array, form: ImageFormat) -> Array:
+    """Return a deep image in the units of the 8-bit images of a float32 form: 16 bits are scaled, floats are what they are."""
+    factor = 1.0 if array.dtype.kind == "f" else _OF_16_BITS / form.scale
+    return array.astype(np.float32) * np.float32(factor)
+
+
 def _shallow(array: Array) -> Array:
     """Return a deep image among shallow ones in 8 bits: 16 bits lose the lower ones, shares of 1 are taken times 255."""
     if array.dtype.kind == "f":
         array = np.nan_to_num(array)
         factor = float(WHITE) if array.min() >= 0 and array.max() <= 1 else 1.0
     else:
-        factor = 1 / 257
+        factor = _OF_16_BITS
     return np.clip(np.rint(array * factor), 0, WHITE).astype(np.uint8)
 
 

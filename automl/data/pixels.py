@@ -21,6 +21,7 @@ Array: TypeAlias = NDArray[Any]
 WHITE = 255
 _FEW = 4  # channels of a usual image at most
 _BLOCK = 2**25  # bytes looked at in one go, so that checks of a large array take no second copy of it
+_LIMIT = float(np.finfo(np.float32).max)
 _EXACT = 1e-3  # how near to a whole number an eighth bit's multiple must be; float16 is just as fine
 
 
@@ -95,7 +96,7 @@ def stored(array: Array) -> tuple[Array, float]:
     return np.ascontiguousarray(array, dtype=np.float32), float(WHITE) if is_share else 1.0
 
 
-def are_shares(array: Array) -> bool:
+def _are_shares(array: Array) -> bool:
     """Whether an array holds numbers from 0 to 1, fractions among them: shares of white, not 8-bit units."""
     if array.dtype.kind != "f" or not array.size:
         return False
@@ -104,16 +105,25 @@ def are_shares(array: Array) -> bool:
 
 
 def as_bytes(array: Array, scale: float) -> Array:
-    """Return `array * scale` rounded to uint8. Raises `DataError` where that is not from 0 to 255."""
+    """Return `array * scale` rounded to uint8.
+
+    Raises `DataError` where that is not from 0 to 255, and for shares of white that nothing multiplies: they would all be black.
+    """
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * WHITE
     scale = scale if array.dtype.kind == "f" else 1.0
+    if scale == 1 and _are_shares(array):
+        raise DataError(
+            "images must hold numbers from 0 to 255, as in training, got some from 0 to 1 with fractions; multiply them by 255"
+        )
     out = np.empty(array.shape, dtype=np.uint8)
     for block, into in zip(_blocks(array), _blocks(out), strict=True):
         scaled = block.astype(np.float32) * np.float32(scale)
         if not (scaled.min() >= -0.5 and scaled.max() <= WHITE + 0.5):  # a NaN is in no range
+            if not np.isfinite(block).all():
+                raise _not_finite(array)
             raise DataError(
                 f"images must hold numbers from 0 to {WHITE / scale:g}, as in training, got {block.min():g} to {block.max():g}"
             )
@@ -124,11 +134,10 @@ def as_bytes(array: Array, scale: float) -> Array:
 def _judged(array: Array) -> tuple[float, float, bool, bool]:
     """Return the least and the largest number, and whether all are whole, and all whole if multiplied by 255."""
     low, high, is_whole, is_eight_bits = np.inf, -np.inf, True, array.dtype.kind == "f"
-    limit = float(np.finfo(np.float32).max)
     for block in _blocks(array):
         least, largest = float(block.min()), float(block.max())
-        if not (-limit <= least and largest <= limit):
-            raise _not_finite(array, limit)
+        if not (least >= -_LIMIT and largest <= _LIMIT):
+            raise _not_finite(array)
         low, high = min(low, least), max(high, largest)
         if array.dtype.kind == "f":
             is_whole = is_whole and bool((block == np.rint(block)).all())
@@ -142,8 +151,8 @@ def _are_eight_bits(block: Array) -> bool:
     return bool((np.abs(scaled - np.rint(scaled)) <= tolerance).all())
 
 
-def _not_finite(array: Array, limit: float) -> DataError:
-    wrong = np.array([not (-limit <= image.min() and image.max() <= limit) for image in array])
+def _not_finite(array: Array) -> DataError:
+    wrong = np.array([not (image.min() >= -_LIMIT and image.max() <= _LIMIT) for image in array])
     return DataError(
         f"images must hold finite numbers, but {int(wrong.sum())} of {len(wrong)} have missing or infinite pixels (the first is "
         f"row {int(wrong.argmax())}); leave them out, or fill them: np.nan_to_num(X)"

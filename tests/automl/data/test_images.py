@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from automl.data import pictures
+from automl.data import image_encode, pictures
 from automl.data.assemble import assemble
 from automl.data.image_format import ImageFormat
 from automl.data.labelled import read_labelled
 from automl.data.options import DataOptions
 from automl.data.picture import draw, draw_array
-from automl.data.pictures import Pictures, gather, memory_for_images
+from automl.data.pictures import Pictures, cores, gather, memory_for_images
 from automl.data.pixels import read_pixels
 from automl.data.statistics import describe_inputs, describe_target
 from automl.errors import DataError, ModelError, OptionError
@@ -139,6 +139,52 @@ def test_test_images_without_labels_are_left_out(make):
     assert "no labels" in made.notices[0]
 
 
+def test_own_rows_from_data_in_parts_are_those_of_the_part(make):
+    x, y = make.pixels(), np.array(Y)
+    path = make.npz(x_train=x, y_train=y, x_val=x[:5], y_val=y[:5], x_test=x[:4], y_test=y[:4])
+    made = assemble((x, y), DataOptions(validation=path, test=path))
+    assert (len(made.folds[0][1]), len(made.report)) == (5, 4)
+    make.npz(x_train=x[:6], y_train=y[:6])
+    assert len(assemble((x, y), DataOptions(test=path)).report) == 6, "it has no other part"
+    make.photos().rename(make.root / "train")
+    make.file("test/cat/1.png", x[0])
+    make.file("test/dog/1.png", x[1])
+    made = assemble(make.root / "train", DataOptions(test=make.root))
+    np.testing.assert_array_equal(made.features[0][made.report], x[:2])
+
+
+@pytest.mark.parametrize("parts", [("test",), ("val", "test"), ("test", "val"), ("val",)])
+def test_parts_without_training_images_train_nothing_but_are_predicted(make, parts):
+    x, y = make.pixels(), np.array(["a", "b"])[Y]
+    sizes = {"val": 6, "test": 4}
+    path = make.npz(**{f"{kind}_{part}": array[: sizes[part]] for part in parts for kind, array in {"x": x, "y": y}.items()})
+    with pytest.raises(DataError, match=r"must hold images to train on .*, but animals\.npz holds .* alone; give it as"):
+        assemble(path, DataOptions())
+    form = assemble((x, y), DataOptions()).encoder
+    size = sizes["test" if "test" in parts else "val"]
+    np.testing.assert_array_equal(form.transform(path)[0], x[:size])
+    (features,), target = read_labelled(path, form, "target")
+    np.testing.assert_array_equal(features, x[:size])
+    assert target.tolist() == y[:size].tolist()
+    assert len(assemble((x, y), DataOptions(test=path)).report) == size
+
+
+def test_folders_of_parts_without_one_to_train_on(make):
+    make.photos().rename(make.root / "test")
+    with pytest.raises(DataError, match=r"must hold images to train on .*holds test alone"):
+        assemble(make.root, DataOptions())
+    assert len(read_labelled(make.root, ImageFormat(12, 16, 3), "label")[1]) == 24
+
+
+def test_test_images_without_labels_are_predicted_but_not_scored(make):
+    x = make.pixels()
+    path = make.npz(x_train=x, y_train=Y, x_test=x[:3])
+    form = assemble(path, DataOptions()).encoder
+    assert len(form.transform(path)[0]) == 3
+    with pytest.raises(DataError, match="images need their labels beside them"):
+        read_labelled(path, form, "label")
+
+
 def test_rows_beside_are_made_to_be_like_those_of_training(make):
     grey = make.photos([image[..., 0] for image in make.pixels(20, 30, 3)])
     made = assemble((make.pixels(), np.array(["cat", "dog"])[Y]), DataOptions(test=grey))
@@ -207,7 +253,7 @@ def test_a_file_that_vanishes_later_is_named(make):
     made = assemble(make.photos(), DataOptions(image_memory=0))
     (make.root / "photos/cat/02.png").unlink()
     for take in (lambda rows: made.features[0][rows], lambda rows: gather(made.features[0], rows)):
-        with pytest.raises(DataError, match=r"cat/02\.png: must be the image that it was .*, but no such file"):
+        with pytest.raises(DataError, match=r"cat/02\.png: must be an image that can be read, but no such file"):
             take(np.arange(4))
 
 
@@ -231,6 +277,14 @@ def test_memory_is_a_quarter_of_what_is_free(tmp_path, monkeypatch):
     assert memory_for_images() == 100 * 1024
     (tmp_path / "meminfo").unlink()
     assert memory_for_images() > 0
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5}, raising=False)
+    assert cores() == 2
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: None)
+    assert cores() == 1
 
 
 # ---------------------------------------------------------------------------------------------------------- sizes and forms
@@ -337,6 +391,71 @@ def test_floats_mean_what_they_meant_in_training(make):
 
 
 @pytest.mark.parametrize(
+    "shares",
+    [
+        lambda x: x / 300,
+        lambda x: [*(x / 300)],
+        lambda x: [image[: 9 + row % 3] for row, image in enumerate(x / 300)],
+        lambda x: [Image.fromarray(x[0]), *(x[1:] / 300)],
+        lambda x: TensorDataset(torch.tensor(x / 300, dtype=torch.float32), torch.tensor(Y)),
+        lambda x: [*zip(torch.tensor(x / 300).permute(0, 3, 1, 2), Y, strict=True)],
+    ],
+)
+def test_shares_of_white_are_refused_by_a_form_of_bytes(make, shares):
+    x = make.pixels()
+    form = assemble((x, Y), DataOptions()).encoder
+    data = shares(x)
+    labelled = data if isinstance(data, TensorDataset) or isinstance(data[0], tuple) else (data, Y)
+    for use in (
+        lambda: form.transform(data),
+        lambda: read_labelled(labelled, form, "target"),
+        lambda: assemble((x, Y), DataOptions(test=labelled)),
+    ):
+        with pytest.raises(DataError, match="from 0 to 1 with fractions; multiply them by 255"):
+            use()
+
+
+def test_bytes_among_shares_of_white_are_refused_in_training(make):
+    x = make.pixels()
+    for first in (Image.fromarray(x[0]), x[0]):
+        with pytest.raises(DataError, match="multiply them by 255"):
+            assemble(([first, *(x[1:] / 300)], Y), DataOptions())
+
+
+def test_a_dark_image_among_floats_is_no_share(make):
+    x = make.pixels() / 1.0
+    x[3] = 0.5
+    assert ImageFormat(6, 8, 3).transform(x)[0][3].max() <= 1
+
+
+def test_sixteen_bits_have_the_units_of_eight(make):
+    grey = make.pixels(12, 16)
+    deep = make.photos([image.astype(np.uint16) * 257 for image in grey])
+    made = assemble(deep, DataOptions())
+    assert (made.encoder.dtype, made.encoder.scale) == ("float32", 1)
+    np.testing.assert_allclose(made.features[0], np.concatenate([grey[::2], grey[1::2]])[..., None], rtol=1e-6)
+    shallow = made.encoder.transform([make.file("8.png", grey[0]), make.file("16.png", grey[0].astype(np.uint16) * 257)])[0]
+    np.testing.assert_allclose(shallow, np.stack([grey[0], grey[0]])[..., None], rtol=1e-6)
+    shares = replace(made.encoder, scale=255.0).transform([make.root / "8.png", make.root / "16.png"])[0]
+    np.testing.assert_allclose(shares, shallow / 255, rtol=1e-6)
+
+
+def test_more_files_than_memory_are_predicted_one_by_one(make, monkeypatch):
+    folder = make.photos()
+    form = ImageFormat(6, 8, 3)
+    (now,) = form.transform(folder)
+    monkeypatch.setattr(image_encode, "memory_for_images", lambda: 24 * 6 * 8 * 3 - 1)
+    (later,) = form.transform(folder)
+    assert isinstance(now, np.ndarray)
+    assert isinstance(later, Pictures)
+    np.testing.assert_array_equal(later[np.arange(24)], now)
+    assert isinstance(form.transform(sorted(folder.glob("*/*.png"))[1:])[0], np.ndarray), "these are few enough"
+    (broken,) = form.transform([make.file("x.png", b"?"), *folder.glob("*/*.png")])
+    with pytest.raises(DataError, match=r"x\.png: must be an image that can be read, but no image that Pillow knows"):
+        gather(broken, np.arange(25))
+
+
+@pytest.mark.parametrize(
     ("data", "words"),
     [
         (
@@ -350,7 +469,7 @@ def test_floats_mean_what_they_meant_in_training(make):
         (lambda _: "photo", "photo: must be a file"),
         (lambda _: np.zeros((2, 12, 16, 5)), "must have 3 channels, as in training, got 5"),
         (lambda _: np.zeros((2, 2, 12, 16, 3)), r"must have the shape"),
-        (lambda _: np.full((2, 12, 16, 3), np.nan), "from 0 to 255, as in training, got nan"),
+        (lambda _: np.full((2, 12, 16, 3), np.nan), r"must hold finite numbers, but 2 of 2 .*nan_to_num"),
         (lambda _: np.zeros((2, 12, 16), "M8[s]"), "images must be numbers"),
     ],
 )
@@ -389,6 +508,13 @@ def test_labelled_rows_for_a_model_that_exists(make):
     for data, words in ((images, "need their labels"), (frame[["animal"]], "must be images with their labels")):
         with pytest.raises(DataError, match=words):
             read_labelled(data, form, "animal")
+
+
+def test_a_score_is_one_of_all_images(make):
+    folder = make.photos(odd={"cat/broken.png": b"?"})
+    form = assemble(folder, DataOptions()).encoder
+    with pytest.raises(DataError, match=r"at most 0 of 25 images may be unreadable .*cat/broken\.png"):
+        read_labelled(folder, form, "label")
 
 
 # -------------------------------------------------------------------------------------------------------------- statistics

@@ -15,6 +15,7 @@ from automl.errors import DataError, OptionError
 Y = [0, 1] * 12
 DEEP = np.arange(24 * 12 * 16, dtype=np.uint16).reshape(24, 12, 16) * 14
 FLAT = [np.full((12, 16), value, dtype=np.uint8) for value in range(24)]
+PAIRS = [*zip(map(torch.tensor, FLAT), Y, strict=True)]
 
 
 class Items(Dataset):
@@ -61,10 +62,10 @@ STRANGE = {
         lambda make: make.photos([image[:, ::-1] for image in make.see_through(4)]),
         ok((24, 12, 16, 3), first=[255, 255, 255]),
     ),
-    "16 bits": (lambda make: make.photos(list(DEEP)), ok((24, 12, 16, 1), "float32", first=[0])),
+    "16 bits": (lambda make: make.photos(list(DEEP[:, ::-1, ::-1])), ok((24, 12, 16, 1), "float32", first=[191 * 14 / 257])),
     "16 bits among 8 bits": (
         lambda make: make.photos([DEEP[-1], *FLAT[1:]]),
-        ok((24, 12, 16, 1), says="1 of 24 .* cut down to 8"),
+        ok((24, 12, 16, 1), says="1 of 24 .* more than 8 bits a value; they become 8, as others"),
     ),
     "floats in TIFF": (
         lambda make: make.photos([image / np.float32(7) - 9 for image in FLAT], kind="TIFF"),
@@ -139,6 +140,18 @@ STRANGE = {
     "train and test": (
         lambda make: [make.photos().rename(make.root / "train"), make.photos().rename(make.root / "test")][0].parent,
         ok((48, 12, 16, 3)),
+    ),
+    "a class called train": (
+        lambda make: make.photos(odd={"train/1.png": make.pixels()[0], "test/1.png": make.pixels()[0]}),
+        ok((26, 12, 16, 3)),
+    ),
+    "train and test, no classes": (
+        lambda make: [make.file(f"{part}/1.png", make.pixels()[0]) for part in ("train", "test")] and make.root,
+        "train: must hold a subfolder of images for each class, got 1 files",
+    ),
+    "classes of training beside another folder": (
+        lambda make: [make.photos().rename(make.root / "train"), make.file("notes/1.png", make.pixels()[0])][0].parent,
+        ok((24, 12, 16, 3), says="the folders 'notes' are neither train, val nor test"),
     ),
     # .npz files
     "names of classes": (
@@ -225,9 +238,17 @@ STRANGE = {
         lambda _: Items([(Image.fromarray(image), label) for image, label in zip(FLAT, Y, strict=True)]),
         ok((24, 12, 16, 1)),
     ),
-    "a Dataset that fails": (
-        lambda _: Items([*zip(map(torch.tensor, FLAT), Y, strict=True), None]),
-        ok((24, 12, 16, 1), says=r"1 of 25 images can't be read: row 24 \(disk on fire\)"),
+    **{
+        f"a Dataset that fails at {place}": (
+            lambda _, place=place: Items([*PAIRS[:place], None, *PAIRS[place:]]),
+            ok((24, 12, 16, 1), says=rf"1 of 25 images can't be read: row {place} \(disk on fire\)"),
+        )
+        for place in (0, 12, 24)
+    },
+    "a Dataset that always fails": (lambda _: Items([None] * 24), r"images must be readable, but row 0 \(disk on fire\)"),
+    "a Dataset that fails at first, of rows": (
+        lambda _: Items([None, *[(torch.zeros(5), 1)] * 23]),
+        r"must be \(image, label\), .*shape \(5,\)",
     ),
     "a Dataset of three": (lambda _: Items([(FLAT[0], 1, 2)] * 24), r"must be \(input, label\), got 3 parts"),
     "a Dataset of rows": (lambda _: Items([(torch.zeros(5), 1)] * 24), r"must be \(image, label\), .*shape \(5,\)"),
