@@ -125,7 +125,8 @@ def _decoding(images: Mapping[str, Any]) -> tuple[str, str, str]:
     shape = f"{images['height']}, {images['width']}, {images['channels']}"
     mode = _MODES.get(images["channels"])
     if mode is None or images["dtype"] != "uint8":
-        return "", "pixels in the units of the training images", f"images = np.zeros((1, {shape}), np.{images['dtype']})  # yours"
+        units = "pixels in the units of the training images (files of 16 bits divided by 257)"
+        return "", units, f"images = np.zeros((1, {shape}), np.{images['dtype']})  # yours"
     scaled = {"crop": "ImageOps.fit(image, ", "pad": "ImageOps.pad(image, ", "stretch": "image.resize("}[images["fit"]]
     decode = f"""image = ImageOps.exif_transpose(Image.open("image.png")).convert("RGBA")
 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("{mode}")
