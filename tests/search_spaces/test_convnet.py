@@ -120,6 +120,7 @@ ONNX = [
 ]
 
 
+@pytest.mark.slow  # test_image_export exports every family once
 # 5 x 40 makes odd sizes at every halving, where exporters and runtimes differ most.
 @pytest.mark.parametrize("member", ONNX)
 @pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning")  # torch's own

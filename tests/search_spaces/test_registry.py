@@ -24,12 +24,6 @@ def test_defaults_conform_everywhere(family):
     check_family(family, samples=0)
 
 
-@pytest.mark.parametrize("family", KNOWN)
-def test_a_random_member_conforms(family):
-    inputs = "both" if Table in family.takes else "colour images"
-    check_family(family, {inputs: INPUTS[inputs]}, {"multiclass": OUTPUTS["multiclass"]}, samples=1)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("outputs", OUTPUTS)
 @pytest.mark.parametrize(("family", "inputs"), COMBINATIONS)

@@ -133,6 +133,7 @@ def test_default_starts_from_base_rates():
     assert network(images()).softmax(1)[:, 0].mean().item() == pytest.approx(0.98, abs=0.015)
 
 
+@pytest.mark.slow  # test_image_export exports every family once
 def test_exports_to_onnx():
     import onnxruntime
 
