@@ -105,7 +105,7 @@ def searched_space(
     try:
         space = space_for(fold.inputs, fold.outputs, task.losses, families, {**ours, **given})
     except SpaceError as error:
-        raise SpaceError(f"space: {error}") from error
+        raise SpaceError(f"space: {error}") from None
     planned = image_training if isinstance(fold.inputs, Image) else full_training
     if options.time_limit is None:
         return space, options.epochs or planned(Pace(len(fold.fit), 1, 0.0), None)

@@ -289,6 +289,8 @@ def main() -> None:
         _fail(str(error), 1)
     except (AutomlError, SpaceError, Infeasible) as error:
         _fail(str(error), 2)
+    except MemoryError as error:
+        _fail(f"the memory of this machine is full ({error}); give smaller images (--image-size) or fewer rows", 1)
     except BrokenPipeError:
         sys.exit(1)
 

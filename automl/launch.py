@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,7 @@ from automl.budget import searched_space
 from automl.data.options import DataOptions
 from automl.executors import Workers
 from automl.limits import Limits
-from automl.live import View
+from automl.live import View, announced
 from automl.options import SearchOptions
 from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
@@ -48,7 +48,8 @@ class Launch:
         """Search in the folder `path`, in the place of a search that is there if `overwrite`; `overrides` are of the space."""
         check_free(path, overwrite=overwrite)  # before minutes are spent on the data
         with Workers(options.executor, self.families) as workers:  # they load their libraries while the data are read
-            task = make_task(data, data_options)
+            with announced(data) if self.verbose else nullcontext():
+                task = make_task(data, data_options)
             space, epochs = searched_space(task, options, self.families, overrides)
             options = replace(options, epochs=epochs)
             make_empty(path, overwrite=overwrite)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +16,21 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
+_PATIENCE = 2.0  # seconds of reading before that is said
 _LINE_EVERY = 15.0  # seconds between plain lines that bring no news
+
+
+@contextmanager
+def announced(data: object) -> Iterator[None]:
+    """Say on standard error what is being read, if that takes some seconds: before it is done nothing else can be shown."""
+    what = str(data) if isinstance(data, (str, os.PathLike)) else f"a {type(data).__name__}"
+    timer = threading.Timer(_PATIENCE, lambda: print(f"reading {what} ...", file=sys.stderr))  # noqa: T201
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class View:

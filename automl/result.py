@@ -79,7 +79,9 @@ class SearchResult:
                 return entry
         failed = sorted((entry for entry in self.entries if entry.loss is None), key=lambda entry: entry.is_baseline)
         reasons = f"; {failed[0].name} ended as {failed[0].status!r}: {failed[0].reason}" if failed else ""
-        raise NoModelError(f"no network was trained to a score{reasons}; give the search more time or more trials")
+        is_late = not failed or failed[0].status in {"timeout", "cut", "killed"}
+        advice = "; give the search more time or more trials" if is_late else ""
+        raise NoModelError(f"no network was trained to a score{reasons}{advice}")
 
     @cached_property
     def report(self) -> Mapping[int, ReportScore]:

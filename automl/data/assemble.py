@@ -21,7 +21,7 @@ from automl.data.load import Loaded
 from automl.data.names import listed
 from automl.data.pictures import joined
 from automl.data.roles import Roles, class_factors, read_roles, row_counters, weights_beside
-from automl.data.splits import Folds, Rows, make_folds, quantile_bins
+from automl.data.splits import Division, Folds, Rows, make_folds, quantile_bins
 from automl.data.target import Label, Target, detect_task, encode_target
 from automl.errors import DataError, OptionError
 from automl.metrics import Metric, TaskKind, default_metric, metric
@@ -79,7 +79,7 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     scoring = default_metric(kind) if options.metric is None else metric(options.metric, kind)
     target = encode_target(loaded.target, kind)
     roles = read_roles(data, loaded, options)
-    folds, report, seen = _divided(target, roles, options)
+    folds, report, seen = _divided(target, roles, _division(loaded, options))
     encoder, kinds = _encoder(loaded, seen, roles, options)
     besides = _besides(loaded, target, kind, options)
     folds, report = _with_own_rows(len(target.values), folds, report, besides)
@@ -133,10 +133,16 @@ def _beside_images(loaded: Loaded, roles: Roles) -> list[str]:
     return [f"columns {listed(names)} are set aside: networks learn from the images alone"] if names else []
 
 
-def _divided(target: Target, roles: Roles, options: DataOptions) -> tuple[Folds, Rows, Rows]:
+def _division(loaded: Loaded, options: DataOptions) -> Division:
+    """Return the sizes of the roles; folds of images aren't repeated unasked: their networks take long."""
+    division = options.division
+    return division if loaded.images is None else replace(division, repeats=division.repeats or 1)
+
+
+def _divided(target: Target, roles: Roles, division: Division) -> tuple[Folds, Rows, Rows]:
     """Return the folds, the report rows, and the rows from which kinds of columns and weights may be read."""
     strata = target.values if target.classes else quantile_bins(target.values)
-    folds, report = make_folds(strata, options.division, roles.groups, roles.times)
+    folds, report = make_folds(strata, division, roles.groups, roles.times)
     return folds, report, folds[0][0] if len(folds) == 1 else np.setdiff1d(np.arange(len(target.values)), report)
 
 

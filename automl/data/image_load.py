@@ -103,7 +103,7 @@ def _labels(found: Found, name: object) -> tuple[pd.DataFrame, pd.Series[Any]]:
         frame = table.frame.drop(columns=found.column.name)
     if len(target) != rows:
         shape = tuple(getattr(found.images, "shape", ()))
-        fix = "; the images must come first: np.moveaxis(X, -1, 0)" if shape and shape[-1] == len(target) else ""
+        fix = "; the images must come first: np.moveaxis(X, -1, 0)" if shape and shape[-1] == len(target) > 4 else ""
         raise DataError(f"X and y must have the same length, got {rows} images and {len(target)} labels{fix}")
     return frame, target
 

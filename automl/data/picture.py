@@ -199,7 +199,7 @@ def _eight_bits(image: Image.Image, mode: str) -> Image.Image:
 
 def _in_units(array: Array, form: ImageFormat) -> Array:
     """Return a deep image in the units of the 8-bit images of a float32 form: 16 bits are scaled, floats are what they are."""
-    factor = 1.0 if array.dtype.kind == "f" else _OF_16_BITS / form.scale
+    factor = 1.0 if array.dtype.kind == "f" else _of_whole(array) / form.scale
     return array.astype(np.float32) * np.float32(factor)
 
 
@@ -209,8 +209,13 @@ def _shallow(array: Array) -> Array:
         array = np.nan_to_num(array)
         factor = float(WHITE) if array.min() >= 0 and array.max() <= 1 else 1.0
     else:
-        factor = _OF_16_BITS
+        factor = _of_whole(array)
     return np.clip(np.rint(array * factor), 0, WHITE).astype(np.uint8)
+
+
+def _of_whole(array: Array) -> float:
+    """Return what whole numbers are multiplied by to be in 8-bit units: those of mode "I", 32 bits, may be in them already."""
+    return 1.0 if array.dtype == np.int32 and array.max(initial=0) <= WHITE else _OF_16_BITS
 
 
 # ------------------------------------------------------------------------------------------------------- sizes and channels

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -27,6 +28,7 @@ Broken: TypeAlias = dict[int, str]  # the reasons why images can't be read, by t
 _SHARE = 4  # decoded images may take a quarter of the free memory: copies of batches, networks and other processes want the rest
 _PIECE = 16  # images that a thread is given at once
 _PROC, _CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
+_LOOKED_AT = 16  # pixels of a side, to see whether an image can be read
 
 
 class Pictures:
@@ -104,10 +106,11 @@ def decode(items: Sequence[Item], form: ImageFormat, *, in_order: bool = False) 
 
 
 def check(items: Sequence[Item], form: ImageFormat) -> Broken:
-    """Return which images can't be read: all are decoded once, and nothing is kept. It takes as long as an epoch's decoding."""
+    """Return which images can't be read: all are decoded once, to a small size, and nothing is kept."""
+    small = replace(form, height=min(form.height, _LOOKED_AT), width=min(form.width, _LOOKED_AT))
 
     def look(position: int) -> None:
-        draw(items[position], form)
+        draw(items[position], small)
 
     return in_threads(len(items), look)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]
 
+_VALUES = 2**28  # of the images that statistics are taken of
+_FEWEST_IMAGES = 50
 _IMAGES = 2000  # that statistics are taken of: more change no digit that matters
 QUANTILES = 49  # ranks, evenly spaced from the minimum to the maximum
 
@@ -37,11 +39,11 @@ def describe_inputs(features: Features, rows: Array, encoder: Encoder, target: A
 def describe_images(features: Features, rows: Array, form: ImageFormat, target: Array, outputs: Outputs) -> Image:
     """Return mean and standard deviation of each channel, and the flips that keep labels (see `automl.data.flips`).
 
-    Of more than 2,000 `rows`, so many are looked at, spread evenly.
+    Of more than 2,000 `rows`, so many are looked at, spread evenly; of very large images fewer.
     """
-    some = _spread_evenly(rows, _IMAGES)
+    some = _spread_evenly(rows, max(_FEWEST_IMAGES, min(_IMAGES, _VALUES // int(np.prod(form.shape)))))
     images = gather(features[0], some)
-    moments = [(float(plane.mean(dtype=np.float64)), _spread(plane)) for plane in np.moveaxis(images, -1, 0)]
+    moments = [_moments(plane) for plane in np.moveaxis(images, -1, 0)]
     mean, std = zip(*moments, strict=True)
     flips = flips_that_keep_labels(images, target[some], outputs)
     return Image(form.height, form.width, form.channels, form.dtype, mean, std, flips, len(rows))
@@ -65,6 +67,14 @@ def describe_target(target: Array, rows: Array, classes: Sequence[object]) -> Ou
         return Classes(tuple(np.bincount(target[rows], minlength=len(classes)).tolist()))
     values = target[rows]
     return Values(float(values.mean()), _spread(values))
+
+
+def _moments(plane: Array) -> tuple[float, float]:
+    """Return mean and standard deviation (1 for a constant) of images `(n, h, w)`, without a copy of all in float64."""
+    mean = float(plane.mean(dtype=np.float64))
+    squares = sum(float(np.square(image - mean, dtype=np.float64).sum()) for image in plane)
+    spread = float(np.sqrt(squares / plane.size))
+    return mean, spread if spread > 1e-12 * max(abs(mean), 1.0) else 1.0
 
 
 def _numeric(name: str, values: Array) -> NumericColumn:

@@ -28,6 +28,10 @@ class Clock:
         """Whether training must end now."""
         return time.time() >= self._limit
 
+    def left(self) -> float:
+        """Return the seconds left for training, not below 0; infinite without a deadline."""
+        return max(0.0, self._limit - time.time())
+
     def fits(self, seconds: float) -> bool:
         """Whether something that takes so long can still be done."""
         return time.time() + seconds <= self._limit

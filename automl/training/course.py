@@ -145,7 +145,8 @@ class Course:
         tells = self.span.choosy and not self.progress.epoch and isinstance(self.rows.features, Resident)
         if not tells or self.clock.fits(seconds / _TOO_SLOW):
             return ""
-        return f"{epochs} epoch{'s' if epochs > 1 else ''} would take about {seconds:.0f} s, far more than it may"
+        what = f"{epochs} epochs" if epochs > 1 else "an epoch"
+        return f"{what} would take about {seconds:.1f} s, far more than the {self.clock.left():.1f} s there are"
 
     def examine(self) -> tuple[NDArray[Any], float]:
         """Return the predictions for the choose rows and their score; NaN where it is undefined or they aren't finite."""

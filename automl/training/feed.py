@@ -59,8 +59,12 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
 
 def block_size(features: Sequence[Stored | Tensor]) -> int:
     """Return how many rows are predicted at once: always the same for the same kind of features, so that results are."""
-    values = sum(int(np.prod(stored.shape[1:])) for stored in features)
-    return max(_LEAST_BLOCK, min(_MOST_BLOCK, _VALUES // max(values, 1)))
+    return max(_LEAST_BLOCK, min(_MOST_BLOCK, _VALUES // row_values(features)))
+
+
+def row_values(features: Sequence[Stored | Tensor]) -> int:
+    """Return how many values a row of features has, at least one."""
+    return max(1, sum(int(np.prod(stored.shape[1:])) for stored in features))
 
 
 class Feed(ABC):

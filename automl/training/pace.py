@@ -7,7 +7,7 @@ import time
 import torch
 
 from automl.task import Task
-from automl.training.feed import as_inputs
+from automl.training.feed import as_inputs, row_values
 from automl.training.learner import own_randomness
 from automl.training.networks import build_network, device_for, forward, mixed_precision, one_thread, predict
 from automl.training.rows import Rows
@@ -17,6 +17,7 @@ _WARM, _STEPS = 1, 8
 _ENOUGH = 0.6  # seconds after which fewer steps will do
 _OPTIMIZER = 1.3  # a step with its optimizer, against one without: loading torch's optimizers would take longer than all of this
 _ROWS = 4096  # predicted to time scoring
+_VALUES = 2**21  # of the stored features in a rehearsed batch
 
 
 def epoch_seconds(configuration: Configuration, task: Task) -> float:
@@ -26,13 +27,14 @@ def epoch_seconds(configuration: Configuration, task: Task) -> float:
     """
     fold, recipe, device = task.folds[0], configuration.recipe, device_for(task)
     with one_thread(), own_randomness(device):
-        rows = Rows.of(task, fold.fit[: (_WARM + _STEPS) * recipe.batch_size], fold.outputs, device)
+        batch = min(recipe.batch_size, max(2, _VALUES // row_values(task.features)))  # of large images a whole one takes minutes
+        rows = Rows.of(task, fold.fit[: (_WARM + _STEPS) * batch], fold.outputs, device)
         network = build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0).to(device).train()
         times: list[float] = []
         generators = torch.Generator().manual_seed(0), torch.Generator(device).manual_seed(0)
         while len(times) < _WARM + _STEPS and not (len(times) > _WARM + 1 and sum(times) > _ENOUGH):
             began = time.perf_counter()
-            for stored, target, _ in rows.batches(recipe.batch_size, generators[0]):
+            for stored, target, _ in rows.batches(batch, generators[0]):
                 inputs, _ = configuration.augmentation.apply(as_inputs(stored), fold.inputs, generators[1])
                 with mixed_precision(device):
                     outputs = forward(network, inputs)
@@ -47,5 +49,5 @@ def epoch_seconds(configuration: Configuration, task: Task) -> float:
         began = time.perf_counter()
         predict(network, rows.features, fold.outputs, rows=scored)
         scoring = (time.perf_counter() - began) * len(fold.choose) / scored
-    steps = max(1, round(len(fold.fit) / recipe.batch_size))
+    steps = max(1, round(len(fold.fit) / batch))
     return steps * _OPTIMIZER * sorted(times[_WARM:])[len(times[_WARM:]) // 2] + scoring

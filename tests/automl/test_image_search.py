@@ -235,7 +235,7 @@ def test_numbers_are_learnt_from_images(stripes, tmp_path):
 def test_below_a_thousand_images_are_scored_out_of_fold(stripes, tmp_path):
     options = {**QUICK, **SMALL, "folds": None, "n_trials": 2, "epochs": 1, "out": tmp_path / "run"}
     result = automl.search(stripes(60), **options)
-    assert len(result.run.task.folds) == len(result.best.members) == 10
+    assert len(result.run.task.folds) == len(result.best.members) == 5
     assert len(result.run.task.report) == 0
     score = result.report[result.best_entry.number]
     assert "corrected for choosing among 2" in score.method

@@ -1,5 +1,8 @@
+import time
+
 import pytest
 
+from automl import live
 from automl.live import View
 from automl.progress import Ended, Progress
 
@@ -100,3 +103,14 @@ def test_an_error_within_leaves_the_terminal_as_it_was(monkeypatch, capsys):
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert capsys.readouterr().err.rstrip().endswith("\x1b[?25h")  # the cursor is back
+
+
+def test_long_reading_is_said(capsys, monkeypatch):
+    monkeypatch.setattr(live, "_PATIENCE", 0.01)
+    with live.announced("photos"):
+        time.sleep(0.2)
+    assert capsys.readouterr().err == "reading photos ...\n"
+    monkeypatch.setattr(live, "_PATIENCE", 60.0)
+    with live.announced("photos"):
+        pass
+    assert capsys.readouterr().err == ""
