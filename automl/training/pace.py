@@ -16,6 +16,7 @@ from search_spaces.configuration import Configuration
 _WARM, _STEPS = 1, 8
 _ENOUGH = 0.6  # seconds after which fewer steps will do
 _OPTIMIZER = 1.3  # a step with its optimizer, against one without: loading torch's optimizers would take longer than all of this
+_FORWARD = 3  # passes forward that a step takes as long as
 _ROWS = 4096  # predicted to time scoring
 _VALUES = 2**21  # of the stored features in a rehearsed batch
 
@@ -32,7 +33,7 @@ def epoch_seconds(configuration: Configuration, task: Task) -> float:
         network = build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0).to(device).train()
         times: list[float] = []
         generators = torch.Generator().manual_seed(0), torch.Generator(device).manual_seed(0)
-        while len(times) < _WARM + _STEPS and not (len(times) > _WARM + 1 and sum(times) > _ENOUGH):
+        while len(times) < _WARM + _STEPS and sum(times) < _ENOUGH:
             began = time.perf_counter()
             for stored, target, _ in rows.batches(batch, generators[0]):
                 inputs, _ = configuration.augmentation.apply(as_inputs(stored), fold.inputs, generators[1])
@@ -43,11 +44,14 @@ def epoch_seconds(configuration: Configuration, task: Task) -> float:
                 loss.item()
                 times.append(time.perf_counter() - began)
                 began = time.perf_counter()
-                if sum(times) > _ENOUGH and len(times) > _WARM + 1:
+                if sum(times) > _ENOUGH:
                     break
+        typical = sorted(times[_WARM:] or times)[len(times[_WARM:] or times) // 2]
         scored = min(len(rows), _ROWS, max(1, len(next(rows.features.blocks())[0])))
-        began = time.perf_counter()
-        predict(network, rows.features, fold.outputs, rows=scored)
-        scoring = (time.perf_counter() - began) * len(fold.choose) / scored
+        seconds = typical * scored / batch / _FORWARD
+        if seconds < _ENOUGH:
+            began = time.perf_counter()
+            predict(network, rows.features, fold.outputs, rows=scored)
+            seconds = time.perf_counter() - began
     steps = max(1, round(len(fold.fit) / batch))
-    return steps * _OPTIMIZER * sorted(times[_WARM:])[len(times[_WARM:]) // 2] + scoring
+    return steps * _OPTIMIZER * typical + seconds * len(fold.choose) / scored

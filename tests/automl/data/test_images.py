@@ -553,3 +553,14 @@ def test_pixels_of_any_type_keep_their_values(seed, dtype):
         np.testing.assert_allclose(
             shares.images[..., 0] / (255.0 if shares.images.dtype == np.uint8 else 1), array / 255, atol=1e-3
         )
+
+
+def test_whole_numbers_of_32_bits_may_be_bytes_already():
+    from PIL import Image as Picture
+
+    from automl.data.picture import draw
+
+    shades = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    form = ImageFormat(8, 8, 1)
+    assert np.array_equal(draw(Picture.fromarray(shades.astype(np.int32)), form)[..., 0], shades)
+    assert np.array_equal(draw(Picture.fromarray(shades.astype(np.int32) * 257 * 3), form)[..., 0], shades * 3)
