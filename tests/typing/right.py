@@ -15,7 +15,7 @@ from search_spaces.variation import crossover, mutate, rearrange, replay, sample
 if TYPE_CHECKING:
     from torch import nn
 
-    from search_spaces.spec import Inputs, Outputs
+    from search_spaces.spec import Inputs, Outputs, as_table
 
 
 class Block(Searchable, ABC):
@@ -48,7 +48,7 @@ class Net(Architecture):
 
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:
-        return {"blocks/length": Int(1, outputs.width), "blocks/*": OneOf(Plain), "bias": len(inputs.numeric) > 0}
+        return {"blocks/length": Int(1, outputs.width), "blocks/*": OneOf(Plain), "bias": len(as_table(inputs).numeric) > 0}
 
     def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:
         raise NotImplementedError
