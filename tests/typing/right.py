@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, assert_type
 
 from search_spaces import Architecture, Choice, Float, Int, OneOf, Repeat, Searchable, Space
 from search_spaces.domains import Leaf, Scalar
+from search_spaces.spec import as_table
 from search_spaces.storing import space_overrides_from_dict, space_overrides_to_dict
 from search_spaces.variation import crossover, mutate, rearrange, replay, sample
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from search_spaces.spec import Inputs, Outputs, as_table
+    from search_spaces.spec import Inputs, Outputs
 
 
 class Block(Searchable, ABC):
