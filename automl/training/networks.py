@@ -57,7 +57,7 @@ def derived_seed(seed: int, purpose: str) -> int:
 def build_network(architecture: Architecture, inputs: Inputs, outputs: Outputs, seed: int) -> nn.Module:
     """Return a network with weights drawn from `seed`; torch's global generator stays as it was.
 
-    The weights of convolutions lie channels last, as the images do: convolutions are fastest so, on CPUs too.
+    The weights of convolutions lie channels last, as the images do, so that no layer has to turn either round.
 
     Raises `Infeasible` where the architecture can't serve the specs, `NetworkFault` where the family fails otherwise.
     """
