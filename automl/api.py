@@ -90,7 +90,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         epochs: of a full training; by the number of rows unless given.
 
     How long and where:
-        time_limit: seconds from call to return (images are read to the end). n_trials: configurations to try. Neither: 600 seconds.
+        time_limit: seconds from call to return (images are read in full). n_trials: configurations to try. Neither: 600 seconds.
         seed: with n_trials and one worker, the same seed gives the same search.
         workers: processes that train at the same time; all cores unless given. executor: "processes" or "inline".
         out: the run's folder; `automl-results/<date and time>` unless given. overwrite: replace an earlier search in it.
