@@ -11,7 +11,7 @@ from automl.options import SearchOptions
 from automl.task import Task
 from automl.training.networks import NetworkFault
 from automl.training.pace import epoch_seconds
-from search_spaces.configuration import FAMILIES, Configuration, families_taking, space_for
+from search_spaces.configuration import FAMILIES, Configuration, families_for, space_for
 from search_spaces.domains import Infeasible, Options, SpaceError
 from search_spaces.language import Architecture, Choice, Space
 from search_spaces.spec import Image
@@ -101,7 +101,7 @@ def searched_space(
     """
     fold = task.folds[0]
     ours: dict[str, object] = {"recipe/schedule/kind": Choice(*_PATIENT_SCHEDULES)} if options.halving else {}
-    families = families_taking(fold.inputs, families)
+    families = families_for(fold.inputs, fold.outputs, families)
     try:
         space = space_for(fold.inputs, fold.outputs, task.losses, families, {**ours, **given})
     except SpaceError as error:

@@ -22,7 +22,7 @@ from search_spaces.layers import ACTIVATIONS, Dropout, head
 from search_spaces.spec import Image, as_image
 
 if TYPE_CHECKING:
-    from search_spaces.spec import Inputs, Outputs, Table
+    from search_spaces.spec import Inputs, Outputs
 
 MOST_TOKENS, FEWEST_TOKENS = 256, 16  # attention costs the square of the tokens; of a handful it has nothing to relate
 SIDES = (1, 2, 4, 8, 16, 32)  # of patches, in pixels
@@ -151,7 +151,7 @@ class ViT(Architecture):
     sequence pooling of Hassani et al. 2021).
     """
 
-    takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
+    takes: ClassVar[tuple[type[Inputs], ...]] = (Image,)
 
     tokens: Tokens = OneOf(Convolutions, Patches)
     encoder: Encoder = OneOf(Encoder)

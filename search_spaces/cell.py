@@ -20,7 +20,7 @@ from search_spaces.spec import Image, as_image
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from search_spaces.spec import Inputs, Outputs, Table
+    from search_spaces.spec import Inputs, Outputs
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # from node, to node; in the order of the benchmark's strings
@@ -37,7 +37,7 @@ class Cell(Architecture):
     A cell may pass nothing on; a network of such cells predicts the same for all images. The benchmark holds these too.
     """
 
-    takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
+    takes: ClassVar[tuple[type[Inputs], ...]] = (Image,)
 
     stem: str = Choice(*STEMS, default="plain")
     stages: int = Int(1, 3, default=3)

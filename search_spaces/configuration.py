@@ -38,16 +38,23 @@ class Configuration(Searchable):
     augmentation: Augmentation = OneOf(NoAugmentation, ImageAugmentation)
 
 
-def families_taking(inputs: Inputs, families: tuple[type[Architecture], ...]) -> tuple[type[Architecture], ...]:
-    """Return those of `families` that take these inputs. Raises `SpaceError` where one that isn't ours doesn't, or none does."""
-    kind = type(inputs).__name__
-    suited = tuple(family for family in families if isinstance(inputs, family.takes))
+def families_for(inputs: Inputs, outputs: Outputs, families: tuple[type[Architecture], ...]) -> tuple[type[Architecture], ...]:
+    """Return those of `families` that serve both specs. Raises `SpaceError` where one that isn't ours doesn't, or none does."""
+    suited = tuple(family for family in families if serves(family, inputs, outputs))
     every = set(FAMILIES) <= set(families)  # asked for by nobody: those that suit are meant
     strangers = [family.__name__ for family in families if family not in suited and not (every and family in FAMILIES)]
     if strangers or not suited:
-        ours = ", ".join(family.__name__ for family in FAMILIES if isinstance(inputs, family.takes))
-        raise SpaceError(f"families must take {kind} inputs, but {', '.join(strangers)} doesn't (see `takes`); of ours do {ours}")
+        ours = ", ".join(family.__name__ for family in FAMILIES if serves(family, inputs, outputs))
+        takes = all(isinstance(inputs, family.takes) for family in families if family.__name__ in strangers)
+        must = f"give {type(outputs).__name__}" if takes else f"take {type(inputs).__name__} inputs"
+        wrong = ", ".join(strangers) or ", ".join(family.__name__ for family in families)
+        raise SpaceError(f"families must {must}, but {wrong} doesn't (see `takes`, `gives`); of ours do {ours}")
     return suited
+
+
+def serves(family: type[Architecture], inputs: Inputs, outputs: Outputs) -> bool:
+    """Whether a family takes these inputs and gives these outputs."""
+    return isinstance(inputs, family.takes) and isinstance(outputs, family.gives)
 
 
 def space_for(
@@ -63,7 +70,7 @@ def space_for(
     narrow itself to the specs (see `Architecture`); `overrides` come last and so win. Raises `SpaceError` for overrides that are
     no part of the space, and for families of others than ours that don't take these inputs.
     """
-    suited = families_taking(inputs, families)
+    suited = families_for(inputs, outputs, families)
     narrowed: dict[str, object] = {"architecture": OneOf(*suited), "recipe/loss/kind": Choice(*losses)}
     narrowed["recipe/batch_size"] = _batch_sizes(inputs)
     narrowed |= _image_choices(inputs, outputs) if isinstance(inputs, Image) else _TABLE_CHOICES

@@ -22,7 +22,7 @@ from search_spaces.layers import ACTIVATIONS, IMAGE_NORMALISATIONS, Dropout
 from search_spaces.spec import Image, as_image
 
 if TYPE_CHECKING:
-    from search_spaces.spec import Inputs, Outputs, Table
+    from search_spaces.spec import Inputs, Outputs
 
 WIDEST = 512  # channels; doubling ends there, as in Simonyan and Zisserman's table 1
 
@@ -85,7 +85,7 @@ class VGG(Architecture):
     all places and the outputs, 0 for none. dropout: before each of these linear layers.
     """
 
-    takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
+    takes: ClassVar[tuple[type[Inputs], ...]] = (Image,)
 
     stem: str = Choice(*STEMS)
     width: int = Int(8, 128, log=True, multiple_of=8, default=32)
@@ -240,7 +240,7 @@ class Inception(Architecture):
     of the stem, and what the first stage widens. dropout: before the last layer.
     """
 
-    takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
+    takes: ClassVar[tuple[type[Inputs], ...]] = (Image,)
 
     stem: str = Choice(*STEMS, default="halving")
     width: int = Int(16, 128, log=True, multiple_of=8, default=32)

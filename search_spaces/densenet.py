@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from search_spaces.images import STEMS, Standardise, halvings, pooled_head, stem, stems_for
 from search_spaces.language import Architecture, Choice, Float, Int, Repeat
 from search_spaces.layers import ACTIVATIONS, IMAGE_NORMALISATIONS, Dropout
-from search_spaces.spec import Image, Table, as_image
+from search_spaces.spec import Image, as_image
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
@@ -36,7 +36,7 @@ class DenseNet(Architecture):
     go on to the next block ("Compression"; 0.5 there), rounded to a multiple of 4. dropout: behind each layer (section 4.2).
     """
 
-    takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
+    takes: ClassVar[tuple[type[Inputs], ...]] = (Image,)
 
     stem: str = Choice(*STEMS, default="halving")
     growth: int = Int(4, 48, log=True, multiple_of=4, default=16)

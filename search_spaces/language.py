@@ -25,7 +25,7 @@ from search_spaces.base import Chooser, Domain, Families, Infeasible, Leaf, Narr
 from search_spaces.domains import Sequence, Variant
 from search_spaces.leaves import UNSTATED, FloatRange, IntRange, Options
 from search_spaces.narrowing import as_domain, every_path, generic, narrowed_domains
-from search_spaces.spec import Image, Table
+from search_spaces.spec import PREDICTIONS, Table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -167,20 +167,21 @@ def _exact(value: object) -> tuple[object, ...]:
 class Architecture(Searchable, ABC):
     """A family of networks.
 
-    `takes` are the kinds of inputs that the family serves; it is searched where they come in.
+    `takes` are the kinds of inputs that the family serves, `gives` those of outputs; it is searched where both come in.
 
     A subclass may define a static method `narrow(inputs, outputs) -> dict[str, object]`: the overrides (paths below the family)
     that fit its space to a task, e.g. fewer pooling stages for small images.
     """
 
-    takes: ClassVar[tuple[type[Table | Image], ...]] = (Table,)
+    takes: ClassVar[tuple[type[Inputs], ...]] = (Table,)
+    gives: ClassVar[tuple[type[Outputs], ...]] = PREDICTIONS
 
     @abstractmethod
     def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:
         """Return a network for these specs, with weights drawn from torch's global generator (callers fork and seed it).
 
-        Its `forward` takes the tensors that `inputs` describes and returns `(batch, outputs.width)`: logits for classes,
-        standardised values for regression. Raises `Infeasible` where the configuration can't serve these specs.
+        Its `forward` takes the tensors that `inputs` describes and returns `(batch, outputs.width)`: logits for classes and
+        labels, standardised values for numbers. Raises `Infeasible` where the configuration can't serve these specs.
         """
 
 

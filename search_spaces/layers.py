@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from search_spaces.spec import Classes
+from search_spaces.spec import Classes, Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,19 +71,33 @@ class Dropout(nn.Module):
         return x * kept.to(x.dtype).mul_(2**16 / (2**16 - dropped))
 
 
+@runtime_checkable
+class Drawing(Protocol):
+    """A module that draws random numbers while it trains."""
+
+    generator: torch.Generator | None
+
+
 def set_dropout_generator(network: nn.Module, generator: torch.Generator | None) -> None:
-    """Let every `Dropout` in `network` draw from `generator`; None stands for torch's global one."""
+    """Let every module in `network` that draws, as `Dropout` does, draw from `generator`; None stands for torch's global one."""
     for module in network.modules():
-        if isinstance(module, Dropout):
+        if isinstance(module, Drawing):
             module.generator = generator
 
 
 def head(width: int, outputs: Outputs) -> nn.Linear:
-    """Return a linear layer to the outputs whose bias starts at the log base rates of classes, and at 0 for values."""
+    """Return a linear layer to the outputs whose bias starts at the log base rates of classes and labels, and at 0 for values."""
     linear = nn.Linear(width, outputs.width)
     with torch.no_grad():
-        linear.bias.zero_()
-        if isinstance(outputs, Classes):
-            rows = sum(outputs.counts) + outputs.width
-            linear.bias.copy_(torch.tensor([math.log((count + 1) / rows) for count in outputs.counts]))
+        linear.bias.copy_(torch.tensor(base_rates(outputs)))
     return linear
+
+
+def base_rates(outputs: Outputs) -> list[float]:
+    """Return what a network says that knows nothing of a row, `(width,)`: log shares, log odds, or 0 for values."""
+    if isinstance(outputs, Classes):
+        rows = sum(outputs.counts) + outputs.width
+        return [math.log((count + 1) / rows) for count in outputs.counts]
+    if isinstance(outputs, Labels):
+        return [math.log((count + 1) / (outputs.rows - count + 1)) for count in outputs.counts]
+    return [0.0] * outputs.width

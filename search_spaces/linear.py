@@ -13,7 +13,7 @@ from search_spaces.columns import Centre
 from search_spaces.images import PooledPixels, Standardise
 from search_spaces.language import Architecture
 from search_spaces.layers import head
-from search_spaces.spec import Image, Table
+from search_spaces.spec import Image, Table, as_table
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
@@ -33,7 +33,7 @@ class Linear(Architecture):
 
     def build(self, inputs: Inputs, outputs: Outputs) -> LinearNetwork:
         """Return the network, at base rates (or the mean) and random slopes."""
-        return LinearPixels(inputs, outputs) if isinstance(inputs, Image) else LinearTable(inputs, outputs)
+        return LinearPixels(inputs, outputs) if isinstance(inputs, Image) else LinearTable(as_table(inputs), outputs)
 
 
 class LinearNetwork(nn.Module, ABC):

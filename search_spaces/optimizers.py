@@ -15,7 +15,18 @@ from torch import nn
 
 from search_spaces.averaging import EMA, Averaging, NoAveraging
 from search_spaces.language import Choice, Float, OneOf, Searchable
-from search_spaces.losses import CLASS_LOSSES, MAE, MSE, VALUE_LOSSES, CrossEntropy, Focal, Huber, Loss
+from search_spaces.losses import (
+    CLASS_LOSSES,
+    MAE,
+    MSE,
+    VALUE_LOSSES,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Focal,
+    Huber,
+    Loss,
+    OwnError,
+)
 from search_spaces.penalties import (
     L1,
     L2,
@@ -44,6 +55,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Averaging",
+    "BinaryCrossEntropy",
     "ClipNorm",
     "ClipValue",
     "Clipping",
@@ -60,6 +72,7 @@ __all__ = [
     "NoPenalty",
     "OneCycle",
     "Optimizer",
+    "OwnError",
     "RMSprop",
     "Recipe",
     "Regularisation",
@@ -162,5 +175,5 @@ class Recipe(Searchable):
     batch_size: int = Choice(32, 64, 128, 256, 512, 1024, ordered=True, default=256)
     regularisation: Regularisation = OneOf(NoPenalty, L1, L2, ElasticNet)
     clipping: Clipping = OneOf(NoClipping, ClipNorm, ClipValue)
-    loss: Loss = OneOf(CrossEntropy, Focal, MSE, MAE, Huber)
+    loss: Loss = OneOf(CrossEntropy, Focal, MSE, MAE, Huber, BinaryCrossEntropy, OwnError)
     averaging: Averaging = OneOf(NoAveraging, EMA)

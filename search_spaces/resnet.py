@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from search_spaces.images import STEMS, Standardise, halvings, pooled_head, stem, stems_for
 from search_spaces.language import Architecture, Choice, Float, Int, OneOf, Repeat, Searchable
 from search_spaces.layers import ACTIVATIONS, IMAGE_NORMALISATIONS, Dropout
-from search_spaces.spec import Image, Table, as_image
+from search_spaces.spec import Image, as_image
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
@@ -89,7 +89,7 @@ class ResNet(Architecture):
     ones less, in proportion to their depth (Huang et al. 2016, equation 4). dropout: before the last layer.
     """
 
-    takes: ClassVar[tuple[type[Table | Image], ...]] = (Image,)
+    takes: ClassVar[tuple[type[Inputs], ...]] = (Image,)
 
     stem: str = Choice(*STEMS, default="plain")
     width: int = Int(8, 64, log=True, multiple_of=8, default=32)

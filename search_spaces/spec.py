@@ -1,17 +1,21 @@
 """What goes into and comes out of a network.
 
 A spec is data: frozen, JSON-able, and all that `Architecture.build` sees of a task. Statistics of columns are measured on the
-*fit* rows only, by `automl`; layers read them (scaling, bins, embeddings).
+*fit* rows only, by `automl`; layers read them (scaling, bins, embeddings). Of inputs `tensors` names what `forward` takes, in
+this order, and `free` the axes of these tensors that may be of any size.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from search_spaces.base import Infeasible
+
+S = TypeVar("S")
+Axes: TypeAlias = tuple[Mapping[int, str], ...]  # of each tensor the axes whose size is free, with names; equal names are equal
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Table:
     """
 
     tensors: ClassVar[tuple[str, ...]] = ("numeric", "categorical")
+    free: ClassVar[Axes] = ({0: "batch"}, {0: "batch"})
 
     numeric: tuple[NumericColumn, ...]
     categorical: tuple[CategoricalColumn, ...]
@@ -65,6 +70,7 @@ class Image:
     """
 
     tensors: ClassVar[tuple[str, ...]] = ("images",)
+    free: ClassVar[Axes] = ({0: "batch"},)
 
     height: int
     width: int
@@ -74,6 +80,66 @@ class Image:
     std: tuple[float, ...]
     flips: tuple[str, ...]
     rows: int
+
+
+@dataclass(frozen=True)
+class TimeSeries:
+    """Sequences of vectors: `values` float32 `(batch, time, len(channels))`, NaN for missing, and `lengths` int64 `(batch,)`.
+
+    A row's steps at and beyond its length are padding: they may hold anything, and no prediction depends on them. `time` is the
+    same for all rows of a batch, at least their greatest length, and may be greater than `length`; a length of 0 counts as 1.
+
+    channels: what is measured at each step, with statistics over the steps of the fit rows. length: that of the longest fit row,
+    in steps. shortest: that of the shortest, so that `shortest == length` says that all are of one length. rows: the number of
+    fit rows.
+    """
+
+    tensors: ClassVar[tuple[str, ...]] = ("values", "lengths")
+    free: ClassVar[Axes] = ({0: "batch", 1: "time"}, {0: "batch"})
+
+    channels: tuple[NumericColumn, ...]
+    length: int
+    shortest: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Text:
+    """Texts as `tokens` int64 `(batch, length)`: codes in [0, vocabulary); 0 stands behind the end of a text, 1 for unknown.
+
+    Codes out of range count as unknown. A text has at least one token; where all are 0, the first counts as unknown. The second
+    dimension may be of any size: what stands behind the end of a text changes no prediction.
+
+    vocabulary: the number of codes. length: that of the longest fit row, in tokens. rows: the number of fit rows.
+    """
+
+    tensors: ClassVar[tuple[str, ...]] = ("tokens",)
+    free: ClassVar[Axes] = ({0: "batch", 1: "length"},)
+
+    vocabulary: int
+    length: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A table some columns of which are texts: the tensors of `table`, and `tokens` int64 `(batch, len(names), length)`.
+
+    names: of the columns of text. text: what their tokens are, as in `Text`; one vocabulary serves all of them. A missing text
+    has no token but 0.
+    """
+
+    tensors: ClassVar[tuple[str, ...]] = ("numeric", "categorical", "tokens")
+    free: ClassVar[Axes] = ({0: "batch"}, {0: "batch"}, {0: "batch", 2: "length"})
+
+    table: Table
+    names: tuple[str, ...]
+    text: Text
+
+    @property
+    def rows(self) -> int:
+        """Return the number of fit rows."""
+        return self.table.rows
 
 
 @dataclass(frozen=True)
@@ -101,8 +167,71 @@ class Values:
         return 1
 
 
-Inputs: TypeAlias = Table | Image
-Outputs: TypeAlias = Classes | Values
+@dataclass(frozen=True)
+class Labels:
+    """Any number of labels at once: the network returns a logit for each, `(batch, width)`, read by sigmoids.
+
+    counts: the fit rows that have each label. rows: the number of fit rows.
+    """
+
+    counts: tuple[int, ...]
+    rows: int
+
+    @property
+    def width(self) -> int:
+        """Return the number of logits."""
+        return len(self.counts)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Several numbers: the network returns `(batch, width)` in standard units; `values = mean + std * outputs`."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        """Return the number of outputs."""
+        return len(self.mean)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The next `horizon` values of a channel of `TimeSeries`: the network returns `(batch, horizon)`, the nearest step first.
+
+    channel: its position among the channels. mean, std: the values' over the fit rows; `values = mean + std * outputs`.
+    """
+
+    horizon: int
+    channel: int
+    mean: float
+    std: float
+
+    @property
+    def width(self) -> int:
+        """Return the number of outputs."""
+        return self.horizon
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """How badly a row is rebuilt from a code of `code` numbers: the network returns `(batch, 1)`, the mean squared error.
+
+    The error is taken in standard units over what the row holds; training makes it small (see `search_spaces.autoencoder`).
+    """
+
+    code: int
+
+    @property
+    def width(self) -> int:
+        """Return the number of outputs."""
+        return 1
+
+
+Inputs: TypeAlias = Table | Image | TimeSeries | Text | Mixed
+Outputs: TypeAlias = Classes | Values | Labels | Vector | Forecast | Reconstruction
+PREDICTIONS: tuple[type[Outputs], ...] = (Classes, Values, Labels, Vector, Forecast)  # of something else than the inputs
 
 
 def spec_to_dict(spec: Inputs | Outputs) -> dict[str, Any]:
@@ -112,34 +241,75 @@ def spec_to_dict(spec: Inputs | Outputs) -> dict[str, Any]:
 
 def inputs_from_dict(data: Mapping[str, Any]) -> Inputs:
     """Return the inputs that `spec_to_dict` wrote. Raises `ValueError` for anything else."""
-    if data.get("spec") == "Image":
-        size = (data["height"], data["width"], data["channels"])
-        return Image(*size, data["dtype"], tuple(data["mean"]), tuple(data["std"]), tuple(data["flips"]), data["rows"])
-    if data.get("spec") != "Table":
-        raise ValueError(f"inputs must be a Table or an Image, got {data.get('spec')!r}")
-    numeric = tuple(NumericColumn(c["name"], c["mean"], c["std"], tuple(c["quantiles"]), c["missing"]) for c in data["numeric"])
+    match data.get("spec"):
+        case "Table":
+            return _table(data)
+        case "Image":
+            size = (data["height"], data["width"], data["channels"])
+            return Image(*size, data["dtype"], tuple(data["mean"]), tuple(data["std"]), tuple(data["flips"]), data["rows"])
+        case "TimeSeries":
+            return TimeSeries(_numeric(data["channels"]), data["length"], data["shortest"], data["rows"])
+        case "Text":
+            return _text(data)
+        case "Mixed":
+            return Mixed(_table(data["table"]), tuple(data["names"]), _text(data["text"]))
+    raise ValueError(f"inputs must be a Table, an Image, TimeSeries, Text or Mixed, got {data.get('spec')!r}")
+
+
+def _table(data: Mapping[str, Any]) -> Table:
     categorical = tuple(CategoricalColumn(c["name"], tuple(c["counts"])) for c in data["categorical"])
-    return Table(numeric, categorical, data["rows"])
+    return Table(_numeric(data["numeric"]), categorical, data["rows"])
+
+
+def _numeric(columns: Iterable[Mapping[str, Any]]) -> tuple[NumericColumn, ...]:
+    return tuple(NumericColumn(c["name"], c["mean"], c["std"], tuple(c["quantiles"]), c["missing"]) for c in columns)
+
+
+def _text(data: Mapping[str, Any]) -> Text:
+    return Text(data["vocabulary"], data["length"], data["rows"])
 
 
 def as_table(inputs: Inputs) -> Table:
-    """Return inputs that are a table. Raises `Infeasible` for others."""
-    if not isinstance(inputs, Table):
-        raise Infeasible(f"inputs must be a Table, got {type(inputs).__name__}")
-    return inputs
+    """Return inputs that are a table, or the table beside texts. Raises `Infeasible` for others."""
+    if isinstance(inputs, Mixed):
+        return inputs.table
+    return _as(Table, inputs)
 
 
 def as_image(inputs: Inputs) -> Image:
     """Return inputs that are images. Raises `Infeasible` for others."""
-    if not isinstance(inputs, Image):
-        raise Infeasible(f"inputs must be an Image, got {type(inputs).__name__}")
+    return _as(Image, inputs)
+
+
+def as_series(inputs: Inputs) -> TimeSeries:
+    """Return inputs that are sequences of vectors. Raises `Infeasible` for others."""
+    return _as(TimeSeries, inputs)
+
+
+def as_text(inputs: Inputs) -> Text:
+    """Return inputs that are texts. Raises `Infeasible` for others."""
+    return _as(Text, inputs)
+
+
+def _as(kind: type[S], inputs: Inputs) -> S:
+    if not isinstance(inputs, kind):
+        raise Infeasible(f"inputs must be {kind.__name__}, got {type(inputs).__name__}")
     return inputs
 
 
 def outputs_from_dict(data: Mapping[str, Any]) -> Outputs:
     """Return the outputs that `spec_to_dict` wrote. Raises `ValueError` for anything else."""
-    if data.get("spec") == "Classes":
-        return Classes(tuple(data["counts"]))
-    if data.get("spec") == "Values":
-        return Values(data["mean"], data["std"])
-    raise ValueError(f"outputs must be Classes or Values, got {data.get('spec')!r}")
+    match data.get("spec"):
+        case "Classes":
+            return Classes(tuple(data["counts"]))
+        case "Values":
+            return Values(data["mean"], data["std"])
+        case "Labels":
+            return Labels(tuple(data["counts"]), data["rows"])
+        case "Vector":
+            return Vector(tuple(data["mean"]), tuple(data["std"]))
+        case "Forecast":
+            return Forecast(data["horizon"], data["channel"], data["mean"], data["std"])
+        case "Reconstruction":
+            return Reconstruction(data["code"])
+    raise ValueError(f"outputs must be Classes, Values, Labels, Vector, Forecast or Reconstruction, got {data.get('spec')!r}")

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from search_spaces.language import Architecture, Infeasible, Space
 from search_spaces.layers import set_dropout_generator
-from search_spaces.made_up import INPUTS, OUTPUTS, ROWS, made_up_batch
-from search_spaces.spec import Inputs, Outputs, Table
+from search_spaces.made_up import INPUTS, OUTPUTS, ROWS, agree, made_up_batch, padded
+from search_spaces.spec import Inputs, Mixed, Outputs, Table, as_table
 from search_spaces.variation import sample
 
 __all__ = ["INPUTS", "OUTPUTS", "NotConforming", "check_family"]
@@ -67,21 +67,22 @@ def check_family(
 ) -> None:
     """Check what every family promises, for each pair of specs: its default and `samples` random members of its narrowed space.
 
-    inputs: by default those of `INPUTS` that are of a kind that the family takes.
+    inputs, outputs: of `INPUTS` and `OUTPUTS` those are tried that the family takes and gives, in pairs that make a task.
 
     Members survive JSON; the default is feasible; equal seeds build equal weights; outputs are finite, `(batch, width)`, whatever
     comes in; codes never seen count as missing; gradients are finite and reach every parameter; training draws only from the
-    generator of `set_dropout_generator`; predictions depend on their own row alone; a state loads into a fresh network;
-    `torch.export` keeps the batch dynamic (tried once, on the first pair of specs). Raises `NotConforming` at the first breach.
+    generator of `set_dropout_generator`; predictions depend on their own row alone, and not on padding; a state loads into a
+    fresh network; `torch.export` keeps batch and length free (tried once for each kind of inputs). Raises `NotConforming` at the
+    first breach.
     """
-    exported = False
+    exported: set[type] = set()
     suited = {name: spec for name, spec in INPUTS.items() if isinstance(spec, family.takes)} if inputs is None else inputs
     for case in _cases(family, suited, outputs, samples, seed):
         for check in _CHECKS:
             _guarded(case, check)
-        if not exported:
+        if type(case.inputs) not in exported:
             _guarded(case, _check_export)
-            exported = True
+            exported.add(type(case.inputs))
 
 
 def _cases(
@@ -90,6 +91,8 @@ def _cases(
     rng, narrow = random.Random(seed), getattr(family, "narrow", None)
     for inputs_name, table in inputs.items():
         for outputs_name, targets in outputs.items():
+            if not (isinstance(targets, family.gives) and agree(table, targets)):
+                continue
             space = Space(family, narrow(table, targets) if narrow is not None else {})
             where = f"{inputs_name}, {outputs_name}"
             default = _Case(space.default(), where, table, targets)
@@ -145,17 +148,17 @@ def _check_outputs(case: _Case) -> None:
 
 
 def _check_unseen_codes(case: _Case) -> None:
-    if not isinstance(case.inputs, Table):
+    if not isinstance(case.inputs, Table | Mixed):
         return
-    network, (numeric, categorical) = case.network(), made_up_batch(case.inputs)
-    for i, column in enumerate(case.inputs.categorical):
+    network, (numeric, categorical, *rest) = case.network(), made_up_batch(case.inputs)
+    for i, column in enumerate(as_table(case.inputs).categorical):
         unseen = [code for code, count in enumerate(column.counts) if count == 0 and code]
         known = categorical.clone()
         known[:, i] = 0
-        missing = case.predict(network, (numeric, known))
+        missing = case.predict(network, (numeric, known, *rest))
         for code in (*unseen, len(column.counts), -1):
             known[:, i] = code
-            if not torch.allclose(case.predict(network, (numeric, known)), missing, rtol=0, atol=TOLERANCE):
+            if not torch.allclose(case.predict(network, (numeric, known, *rest)), missing, rtol=0, atol=TOLERANCE):
                 came = f"another output for {code} in column {column.name!r}"
                 raise case.fail("codes with count 0 or out of range must count as code 0", came)
 
@@ -197,6 +200,14 @@ def _check_evaluation(case: _Case) -> None:
             raise case.fail("a prediction must depend on its own row alone", came)
 
 
+def _check_padding(case: _Case) -> None:
+    network, batch = case.network(), made_up_batch(case.inputs)
+    if not torch.allclose(
+        case.predict(network, padded(case.inputs, batch, 3)), case.predict(network, batch), rtol=TOLERANCE, atol=TOLERANCE
+    ):
+        raise case.fail("what stands behind a row's end must change no prediction", "other outputs with more padding")
+
+
 def _check_state(case: _Case) -> None:
     trained, fresh, batch = case.network(1), case.network(2), made_up_batch(case.inputs)
     trained.train()(*batch)
@@ -205,16 +216,30 @@ def _check_state(case: _Case) -> None:
         raise case.fail("a state must hold all that predictions depend on", "other outputs from a fresh network with this state")
 
 
+class _Called(nn.Module):
+    """Torch wants to know how the arguments of `forward` are declared; here they are whatever comes."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        out: Tensor = self.network(*tensors)
+        return out
+
+
 def _check_export(case: _Case) -> None:
     network, batch = case.network().eval(), made_up_batch(case.inputs)
-    size = torch.export.Dim("batch")
-    program = torch.export.export(network, batch, dynamic_shapes=tuple({0: size} for _ in batch))
+    names = {name for free in case.inputs.free for name in free.values()}
+    sizes = {name: torch.export.Dim(name) for name in names}
+    shapes = tuple({axis: sizes[name] for axis, name in free.items()} for free in case.inputs.free)
+    program = torch.export.export(_Called(network), batch, dynamic_shapes=(shapes,))
     for rows in (slice(0, 5), slice(5, 8)):
-        part = tuple(tensor[rows] for tensor in batch)
+        part = padded(case.inputs, tuple(tensor[rows] for tensor in batch), rows.start)
         with torch.no_grad():
             outputs = program.module()(*part)
         if not torch.allclose(outputs, case.predict(network, part), rtol=TOLERANCE, atol=TOLERANCE):
-            raise case.fail("torch.export must keep the batch dynamic and the outputs the same", f"others for rows {rows}")
+            raise case.fail("torch.export must keep batch and length free and the outputs the same", f"others for rows {rows}")
 
 
 _CHECKS = (
@@ -225,5 +250,6 @@ _CHECKS = (
     _check_gradients,
     _check_dropout,
     _check_evaluation,
+    _check_padding,
     _check_state,
 )

@@ -44,7 +44,7 @@ from automl.training.learner import Learner, own_randomness
 from automl.training.loop import train_epoch
 from automl.training.networks import CPU, build_network, one_thread, predict_network
 from automl.training.rows import Rows
-from search_spaces.configuration import FAMILIES, Configuration, families_taking, space_for
+from search_spaces.configuration import FAMILIES, Configuration, families_for, space_for
 from search_spaces.language import Architecture
 from search_spaces.spec import Image
 
@@ -138,7 +138,7 @@ def measured(task: Task, budget: float, seed: int) -> Iterator[dict[str, Any]]:
     """Yield the rows of one set of images, the baselines first."""
     for name in baseline_names(task.kind):
         yield baseline_row(name, task, seed)
-    for family in families_taking(task.folds[0].inputs, FAMILIES):
+    for family in families_for(task.folds[0].inputs, task.folds[0].outputs, FAMILIES):
         yield family_row(family, task, budget, seed)
 
 

@@ -4,7 +4,18 @@ import pytest
 import torch
 from torch.nn import functional
 
-from search_spaces.losses import CLASS_LOSSES, MAE, MSE, VALUE_LOSSES, CrossEntropy, Focal, Huber, Loss
+from search_spaces.losses import (
+    CLASS_LOSSES,
+    ERROR_LOSSES,
+    LABEL_LOSSES,
+    MAE,
+    MSE,
+    VALUE_LOSSES,
+    CrossEntropy,
+    Focal,
+    Huber,
+    Loss,
+)
 from search_spaces.optimizers import Recipe
 
 LOGITS = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
@@ -69,7 +80,7 @@ def test_values_equal_torch():
 
 def test_the_recipe_knows_the_listed_losses_and_no_others():
     families = {path.split("/")[1] for path in _loss_paths()} - {"kind"}
-    assert set(CLASS_LOSSES) | set(VALUE_LOSSES) >= families
+    assert {*CLASS_LOSSES, *VALUE_LOSSES, *LABEL_LOSSES, *ERROR_LOSSES} >= families
     for name in CLASS_LOSSES + VALUE_LOSSES:
         assert type(Recipe.from_dict({"loss": {"family": name}}).loss).__name__ == name
 
