@@ -17,7 +17,8 @@ class KnownCodes(nn.Module):
     """Renumber codes: column by column, 0 for codes without evidence, then 1, 2, ... for those with it.
 
     Without evidence are code 0, codes outside of the column's range, codes seen fewer than `rarest` times in the fit rows and
-    those beyond the `most` frequent ones of a column. `sizes[i]` is how many different codes come out for column i, with the 0.
+    those beyond the `most` frequent ones of a column. `sizes[i]` is how many different codes come out for column i, with the 0;
+    `kept[i]` are the codes that become 1, 2, ...
 
     **Shape**: int64 `(batch, q)` to `(batch, q)`.
     """
@@ -29,6 +30,7 @@ class KnownCodes(nn.Module):
     def __init__(self, columns: Sequence[CategoricalColumn], rarest: int, most: int) -> None:
         super().__init__()
         self.sizes: list[int] = []
+        self.kept: list[list[int]] = []
         first: list[int] = []
         last: list[int] = []
         renumbered: list[int] = []
@@ -40,6 +42,7 @@ class KnownCodes(nn.Module):
             renumbered += [numbers.get(code, 0) for code in range(len(column.counts))] + [0]  # 0 is for codes beyond the last
             last.append(len(renumbered) - 1)
             self.sizes.append(len(kept) + 1)
+            self.kept.append(kept)
         self.register_buffer("first", torch.tensor(first))
         self.register_buffer("last", torch.tensor(last))
         self.register_buffer("renumbered", torch.tensor(renumbered))

@@ -44,7 +44,7 @@ class PooledPixels(nn.Module):
 
     def __init__(self, inputs: Image, side: int) -> None:
         super().__init__()
-        self.pool = nn.AvgPool2d(_square(inputs, side), ceil_mode=True, count_include_pad=False)
+        self.pool = nn.AvgPool2d(self.square(inputs, side), ceil_mode=True, count_include_pad=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the means, channel by channel."""
@@ -54,12 +54,13 @@ class PooledPixels(nn.Module):
     @staticmethod
     def width(inputs: Image, side: int) -> int:
         """Return the number of means."""
-        square = _square(inputs, side)
+        square = PooledPixels.square(inputs, side)
         return inputs.channels * -(-inputs.height // square) * -(-inputs.width // square)
 
-
-def _square(inputs: Image, side: int) -> int:
-    return -(-max(inputs.height, inputs.width) // side)
+    @staticmethod
+    def square(inputs: Image, side: int) -> int:
+        """Return how many pixels a side of a square has."""
+        return -(-max(inputs.height, inputs.width) // side)
 
 
 def conv_norm_act(  # noqa: PLR0913 - what a convolution is made of
