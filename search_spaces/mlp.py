@@ -8,13 +8,13 @@ departs from them in width and in its batch normalisation, which gain most where
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
 from search_spaces.language import Architecture, Choice, Float, Int, OneOf, Repeat, Searchable
 from search_spaces.layers import ACTIVATIONS, NORMALISATIONS, Dropout, head
-from search_spaces.spec import as_table
+from search_spaces.spec import Mixed, Table
 from search_spaces.tables import TableInput
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class _Branch(nn.Module):
 class MLP(Architecture):
     """A multilayer perceptron over the features of a table; the default suits tables of some thousand rows."""
 
+    takes: ClassVar[tuple[type[Inputs], ...]] = (Table, Mixed)
+
     input: TableInput = OneOf(TableInput)
     activation: str = Choice(*ACTIVATIONS, default="relu")
     normalisation: str = Choice("none", "batch", "layer", default="batch")
@@ -89,13 +91,13 @@ class MLP(Architecture):
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:  # noqa: ARG004  the signature is the language's
         """Return overrides that close decisions which these columns leave without effect."""
-        return {f"input/{path}": override for path, override in TableInput.narrow(as_table(inputs)).items()}
+        return {f"input/{path}": override for path, override in TableInput.narrow(inputs).items()}
 
 
 class _Network(nn.Module):
     def __init__(self, mlp: MLP, inputs: Inputs, outputs: Outputs) -> None:
         super().__init__()
-        self.input = mlp.input.build(as_table(inputs))
+        self.input = mlp.input.build(inputs)
         width, blocks = self.input.width, []
         for block in mlp.blocks:
             module, width = block.build(width, mlp)
@@ -105,6 +107,6 @@ class _Network(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = head(width, outputs)
 
-    def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
-        out: Tensor = self.head(self.blocks(self.input(numeric, categorical)))
+    def forward(self, numeric: Tensor, categorical: Tensor, tokens: Tensor | None = None) -> Tensor:
+        out: Tensor = self.head(self.blocks(self.input(numeric, categorical, tokens)))
         return out
