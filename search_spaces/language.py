@@ -181,7 +181,8 @@ class Architecture(Searchable, ABC):
         """Return a network for these specs, with weights drawn from torch's global generator (callers fork and seed it).
 
         Its `forward` takes the tensors that `inputs` describes and returns `(batch, outputs.width)`: logits for classes and
-        labels, standardised values for numbers. Raises `Infeasible` where the configuration can't serve these specs.
+        labels, standardised values for numbers. While training, a network of several members may return theirs apart, `(batch,
+        members, width)`: each then has a loss of its own. Raises `Infeasible` where the configuration can't serve these specs.
         """
 
 

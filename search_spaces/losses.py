@@ -96,6 +96,14 @@ class OwnError(Loss):
         return outputs.squeeze(1)
 
 
+def row_losses(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of each row `(batch,)`; of outputs `(batch, members, width)` the mean of the members' own losses."""
+    if outputs.ndim == 2:
+        return loss(outputs, targets)
+    members = outputs.shape[1]
+    return loss(outputs.flatten(0, 1), targets.repeat_interleave(members, 0)).view(-1, members).mean(1)
+
+
 def losses_for(outputs: Outputs) -> tuple[str, ...]:
     """Return the names of the losses that suit the outputs of a network, the default first."""
     if isinstance(outputs, Classes):

@@ -70,10 +70,10 @@ def check_family(
     inputs, outputs: of `INPUTS` and `OUTPUTS` those are tried that the family takes and gives, in pairs that make a task.
 
     Members survive JSON; the default is feasible; equal seeds build equal weights; outputs are finite, `(batch, width)`, whatever
-    comes in; codes never seen count as missing; gradients are finite and reach every parameter; training draws only from the
-    generator of `set_dropout_generator`; predictions depend on their own row alone, and not on padding; a state loads into a
-    fresh network; `torch.export` keeps batch and length free (tried once for each kind of inputs). Raises `NotConforming` at the
-    first breach.
+    comes in (in training also `(batch, members, width)`, for losses of their own); codes never seen count as missing; gradients
+    are finite and reach every parameter; training draws only from the generator of `set_dropout_generator`; predictions depend
+    on their own row alone, and not on padding; a state loads into a fresh network; `torch.export` keeps batch and length free
+    (tried once for each kind of inputs). Raises `NotConforming` at the first breach.
     """
     exported: set[type] = set()
     suited = {name: spec for name, spec in INPUTS.items() if isinstance(spec, family.takes)} if inputs is None else inputs
@@ -165,7 +165,10 @@ def _check_unseen_codes(case: _Case) -> None:
 
 def _check_gradients(case: _Case) -> None:
     network, batch = case.network().train(), made_up_batch(case.inputs, hostile=True)
-    (network(*batch) * torch.linspace(-1, 1, ROWS).unsqueeze(1)).sum().backward()
+    outputs, shape = network(*batch), (ROWS, case.outputs.width)
+    if outputs.shape != shape and not (outputs.ndim == len(shape) + 1 and outputs[:, 0].shape == shape):
+        raise case.fail("in training forward must return (batch, width) or (batch, members, width)", tuple(outputs.shape))
+    (outputs.flatten(1) * torch.linspace(-1, 1, ROWS).unsqueeze(1)).sum().backward()
     for name, parameter in network.named_parameters():
         if parameter.requires_grad and parameter.grad is None:
             raise case.fail("gradients must reach every parameter that requires them", f"none for {name!r}")

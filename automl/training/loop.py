@@ -35,7 +35,7 @@ from automl.training.rows import Rows
 from search_spaces.augmentation import Mix
 from search_spaces.configuration import Configuration
 from search_spaces.domains import Infeasible
-from search_spaces.losses import Loss
+from search_spaces.losses import Loss, row_losses
 
 
 def train(
@@ -126,10 +126,10 @@ def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clo
 def _mean_loss(loss: Loss, outputs: Tensor, rows: tuple[Tensor, Tensor | None], mix: Mix | None) -> Tensor:
     """Return the mean loss of rows (target, weight); of a mixture of two rows, that of both targets, each by share and weight."""
     target, weight = rows
-    own = loss(outputs, target) if weight is None else loss(outputs, target) * weight
+    own = row_losses(loss, outputs, target) if weight is None else row_losses(loss, outputs, target) * weight
     if mix is None:
         return own.mean()
-    other = loss(outputs, target[mix.partner])
+    other = row_losses(loss, outputs, target[mix.partner])
     if weight is not None:
         other = other * weight[mix.partner]
     return torch.lerp(other, own, mix.share).mean()

@@ -12,6 +12,7 @@ from automl.training.learner import own_randomness
 from automl.training.networks import build_network, device_for, forward, mixed_precision, one_thread, predict
 from automl.training.rows import Rows
 from search_spaces.configuration import Configuration
+from search_spaces.losses import row_losses
 
 _WARM, _STEPS = 1, 8
 _ENOUGH = 0.6  # seconds after which fewer steps will do
@@ -39,7 +40,7 @@ def epoch_seconds(configuration: Configuration, task: Task) -> float:
                 inputs, _ = configuration.augmentation.apply(as_inputs(stored), fold.inputs, generators[1])
                 with mixed_precision(device):
                     outputs = forward(network, inputs)
-                loss = recipe.loss(outputs.float(), target).mean()
+                loss = row_losses(recipe.loss, outputs.float(), target).mean()
                 loss.backward()  # type: ignore[no-untyped-call]
                 loss.item()
                 times.append(time.perf_counter() - began)

@@ -11,10 +11,12 @@ from search_spaces.losses import (
     MAE,
     MSE,
     VALUE_LOSSES,
+    BinaryCrossEntropy,
     CrossEntropy,
     Focal,
     Huber,
     Loss,
+    row_losses,
 )
 from search_spaces.optimizers import Recipe
 
@@ -89,3 +91,13 @@ def _loss_paths() -> list[str]:
     from search_spaces.language import Space
 
     return [path for path in Space(Recipe).leaves() if path.startswith("loss/")]
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(label_smoothing=0.1), Focal(), MSE(), MAE(), Huber(), BinaryCrossEntropy()])
+def test_members_have_losses_of_their_own(loss):
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(7, 5, 3, generator=generator)
+    targets = torch.arange(7) % 3 if isinstance(loss, CrossEntropy | Focal) else torch.rand(7, 3, generator=generator)
+    rows = row_losses(loss, outputs, targets)
+    torch.testing.assert_close(rows, torch.stack([loss(outputs[:, k], targets) for k in range(5)], 1).mean(1))
+    torch.testing.assert_close(row_losses(loss, outputs[:, 0], targets), loss(outputs[:, 0], targets))
