@@ -3,7 +3,7 @@
 The score of a search is worth as much as this module. Its laws, each a property test: the three roles are disjoint in every fold;
 with folds, every row that isn't kept for reporting is chosen on once in each repeat, but for those without which a class couldn't
 be learnt; every class is in fit in every fold (in time order nobody can promise that); no group plays two roles; in time order
-fit comes before choose, and choose before report; the same seed deals the same rows.
+fit comes before choose, and choose before report, where wanted with a gap; the same seed deals the same rows.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ CAP = 20_000  # rows to choose or to report with: the standard error is small en
 _FOLDS, _REPEATS = 5, 2
 _REPORT, _CHOOSE, _CHOOSE_ALONE = 0.2, 0.15, 0.2  # shares of the rows; the last where nothing is kept for reporting
 _FIT_ROLE = 0
-_PINNED = -1  # a unit that is in fit in every fold
+_PINNED = -1  # a unit that is in fit in every fold, or plays no role in time
 
 
 @dataclass(frozen=True)
 class Division:
     """How to deal out the rows. folds, repeats: None for what suits the number of rows; one fold is a holdout.
 
-    chooses, reports: whether rows for choosing and for reporting are to be taken here; False: the user brings them.
+    chooses, reports: whether rows for choosing and for reporting are to be taken here; False: the user brings them. gap: how far
+    rows reach ahead in time, as the future of a forecast does; those that reach into the next role play none.
     """
 
     folds: int | None = None
@@ -40,6 +41,7 @@ class Division:
     chooses: bool = True
     reports: bool = True
     seed: int = 0
+    gap: int = 0
 
     def sizes(self, rows: int) -> tuple[int, int]:
         """Return the number of folds and of repeats for so many rows."""
@@ -164,19 +166,31 @@ def _evenly(rows: Rows, count: int, rng: np.random.Generator) -> Rows:
 def _by_time(times: NDArray[Any], division: Division) -> tuple[Rows, Rows, Rows]:
     """Return fit, choose and report rows, cut between two different times as near as possible to the shares."""
     moments, position, counts = np.unique(times, return_inverse=True, return_counts=True)
-    choose, report = _wanted(len(times), division)
-    ends = [len(times) - report] if report else []
-    cuts = [len(times) - report - choose, *ends] if choose else ends
-    if len(moments) <= len(cuts):
+    cuts = division.chooses + division.reports
+    if len(moments) <= cuts:
         raise _too_few(f"{len(moments)} different times in time_column", division)
     before = np.cumsum(counts)[:-1]  # rows before each moment but the first
+    lost = int((times > moments[-1] - division.gap).sum()) if division.gap else 0  # rows that a gap takes, about
+    sizes = [size for size in _wanted(max(len(times) - cuts * lost, 1), division) if size]
     chosen: list[int] = []
-    for wanted, earlier in zip(reversed(cuts), range(len(cuts) - 1, -1, -1), strict=True):
+    end = len(times)
+    for size, earlier in zip(reversed(sizes), range(cuts - 1, -1, -1), strict=True):
         allowed = before[earlier : chosen[0] if chosen else None]
-        chosen.insert(0, earlier + int(np.abs(allowed - wanted).argmin()))
+        chosen.insert(0, earlier + int(np.abs(allowed - (end - size)).argmin()))
+        end -= size + int(_too_near(times, moments[chosen[0] + 1], division.gap).sum())
     part = np.searchsorted(np.array(chosen, dtype=np.int64), position, side="left")
     role = np.array([0, *[1] * division.chooses, *[2] * division.reports])[part]
-    return np.flatnonzero(role == 0), np.flatnonzero(role == 1), np.flatnonzero(role == 2)
+    for cut in chosen:
+        role[_too_near(times, moments[cut + 1], division.gap)] = _PINNED
+    roles = tuple(np.flatnonzero(role == number) for number in range(3))
+    if any(not len(rows) for rows, wanted in zip(roles, (True, division.chooses, division.reports), strict=True) if wanted):
+        raise _too_few(f"{len(times)} rows, with gaps of {division.gap} between the roles,", division)
+    return roles[0], roles[1], roles[2]
+
+
+def _too_near(times: NDArray[Any], begins: Any, gap: int) -> NDArray[np.bool_]:
+    """Return which rows come before a role that begins then, but no more than the gap."""
+    return np.asarray((times < begins) & (times >= begins - gap)) if gap else np.zeros(len(times), dtype=bool)
 
 
 # ------------------------------------------------------------------------------------------------------------------ folds

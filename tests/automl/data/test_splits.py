@@ -124,6 +124,28 @@ def test_time_runs_from_fit_over_choose_to_report(times, chooses, reports):
     assert all(earlier.max() < later.min() for earlier, later in pairwise(parts))
 
 
+@given(st.lists(st.integers(0, 400), min_size=40, max_size=300, unique=True), st.integers(1, 30), st.booleans(), st.booleans())
+@settings(max_examples=100)
+def test_no_row_reaches_over_a_gap_into_the_next_role(times, gap, chooses, reports):
+    moments = np.array(times)
+    division = Division(chooses=chooses, reports=reports, gap=gap)
+    try:
+        found, report = make_folds(np.zeros(len(moments), np.int64), division, times=moments)
+    except DataError:
+        assert gap * 4 > len(times)  # gaps take more than half of the rows
+        return
+    parts = [moments[part] for part, wanted in zip((*found[0], report), (True, chooses, reports), strict=True) if wanted]
+    assert all(len(part) for part in parts)
+    assert all(earlier.max() + gap < later.min() for earlier, later in pairwise(parts))
+    inside = [t for t in times if all(t + gap < part.min() or t >= part.min() for part in parts[1:])]
+    assert sorted(np.concatenate(parts)) == sorted(inside)
+
+
+def test_gaps_take_from_no_role_more_than_from_others():
+    [(fit, choose)], report = make_folds(np.zeros(1046, np.int64), Division(gap=23), times=np.arange(1046))
+    assert (len(fit), len(choose), len(report)) == (650, 150, 200)
+
+
 def test_time_is_cut_near_the_shares():
     [(fit, choose)], report = make_folds(np.zeros(1000, np.int64), Division(), times=np.arange(1000)[::-1])
     assert (len(fit), len(choose), len(report)) == (650, 150, 200)
