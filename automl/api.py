@@ -24,13 +24,14 @@ _RESUMABLE = {"resume", "time_limit", "n_trials", "workers", "executor", "famili
 def search(  # noqa: PLR0913 - the one place where a user says everything; packed into two dataclasses at once
     data: Any = None,
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     time_limit: float | None = None,
     n_trials: int | None = None,
     metric: str | None = None,
     out: str | Path | None = None,
     seed: int = 0,
-    task: Literal["binary", "multiclass", "regression"] | None = None,
+    task: Literal["binary", "multiclass", "regression", "multilabel", "forecast", "reconstruction"] | None = None,
+    inputs: Literal["table", "images", "sequences", "texts"] | None = None,
     columns: Mapping[str, str] | None = None,
     validation: Any = None,
     test: Any = None,
@@ -38,6 +39,12 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     repeats: int | None = None,
     groups: Any = None,
     time_column: Any = None,
+    id_column: str | None = None,
+    horizon: int | None = None,
+    context: int | None = None,
+    season: int | None = None,
+    tokenizer: Literal["words", "bpe", "bytes"] = "words",
+    code: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     image_fit: Literal["crop", "pad", "stretch"] = "crop",
     image_memory: float | None = None,
@@ -61,11 +68,21 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     """Search architectures and training recipes for a data set, and return the best model with the record of the search.
 
     What is learnt:
-        data: a table: a path to CSV, TSV or Parquet, a pandas DataFrame, or (X, y) of arrays or frames. Or images: a folder that
-            holds a folder of images for each class, an .npz file with x and y (or x_train, y_train, x_test, y_test), a table with
-            a column of paths, (X, y) with X `(n, height, width[, channels])`, or a torch Dataset of (image, label).
-        target: the column to predict; not with (X, y), folders, .npz files and Datasets.
-        task: binary, multiclass or regression; detected from the target unless given.
+        data: a table: a path to CSV, TSV or Parquet, a pandas DataFrame, or (X, y) of arrays or frames; columns of text are
+            read too, and a list of texts is a table of one. Or images: a folder that holds a folder of images for each class, an
+            .npz file with x and y (or x_train, y_train, x_test, y_test), a table with a column of paths, (X, y) with X `(n,
+            height, width[, channels])`, or a torch Dataset of (image, label). Or sequences: (X, y) with X `(n, steps, channels)`,
+            padded with NaN, or a list of arrays of any lengths; an .npz file with x, y and len; a table whose rows are steps
+            (`id_column`).
+        target: the column to predict, or a list of several (all numbers, or all labels that are 0 or 1); not with (X, y),
+            folders, .npz files and Datasets. Of a table without a target autoencoders are searched.
+        task: binary, multiclass, regression or multilabel; detected from the target unless given.
+        inputs: what the data are, "table", "images", "sequences" or "texts"; detected unless given.
+        id_column: of a table whose rows are steps, the column that tells sequences apart; `time_column` orders their steps.
+        horizon: forecast so many steps of the target ahead, of a table whose rows are steps in time (`time_column`). context: the
+            steps of history that a forecast sees. season: the steps after which the series repeats itself; both by the data.
+        tokenizer: how texts are cut: "words", "bpe" (frequent parts of words) or "bytes".
+        code: numbers that autoencoders reduce a row to; a quarter of the features, from 2 to 32, unless given.
         metric: what is maximised or minimised; roc_auc, accuracy or rmse by task unless given.
         columns: kinds of columns by name (numeric, boolean, categorical, datetime, text, ...), where detection errs.
         sample_weight: a column's name or an array `(rows,)`; counts in loss and metric.
@@ -75,7 +92,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         validation, test: the user's own rows to choose with and to report on, in any form that `data` may have.
         folds, repeats: choose on out-of-fold predictions; by default 5 x 2 below 1000 rows, a stratified holdout above.
         groups: a column's name or an array; no group is on two sides.
-        time_column: a column's name or an array; later rows choose, the latest report.
+        time_column: a column's name or an array; later rows choose, the latest report (not with `id_column`).
 
     How images are read:
         image_size: pixels, of both sides or (height, width); unless given that of the images, or a smaller one that suits them.
@@ -115,7 +132,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
             path_option("resume", resume), time_limit=time_limit, n_trials=n_trials, workers=workers, executor=executor
         )
     if data is None:
-        raise OptionError("search needs data: a path to a table or to images, a pandas DataFrame, or (X, y)")
+        raise OptionError("search needs data: a path to a table, images or sequences, a pandas DataFrame, or (X, y)")
     options = SearchOptions(
         time_limit=time_limit,
         n_trials=n_trials,
@@ -140,6 +157,13 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         repeats=repeats,
         groups=groups,
         time=time_column,
+        inputs=inputs,
+        id_column=id_column,
+        horizon=horizon,
+        context=context,
+        season=season,
+        tokenizer=tokenizer,
+        code=code,
         image_size=image_size,
         image_fit=image_fit,
         image_memory=image_memory,

@@ -23,16 +23,15 @@ from automl.boosting import ITERATIONS, Boosting, fit_boosting
 from automl.library import BaselineFault, fit_in_time, library
 from automl.training.checkpoint import Weights
 from automl.training.feed import as_inputs, feed_of
-from automl.training.networks import CPU, build_network, predict_network, standardised
+from automl.training.networks import CPU, Numbers, build_network, predict_network, standardised
 from automl.training.rows import loss_weight
 from search_spaces.configuration import Configuration
 from search_spaces.linear import Linear, LinearNetwork
-from search_spaces.spec import Values
+from search_spaces.spec import Classes, Labels, Values, Vector
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from automl.metrics import TaskKind
     from automl.task import Fold, Task
 
 __all__ = [
@@ -49,6 +48,7 @@ LINEAR_ITERATIONS = (20, 300)  # at first, at most
 
 _MOST_VALUES = 50_000_000  # of the matrix that a linear baseline is fitted on: 400 MB
 _DIRECT_FEATURES = 500  # up to here ridge regression is solved directly, beyond by iterations
+_RAREST = 1e-6  # share of a label, from either end
 _NEVER = -30.0  # the logit of a class without fit rows
 
 
@@ -70,9 +70,13 @@ class Fitted:
     iterations: int = 0
 
 
-def baseline_names(kind: TaskKind) -> tuple[str, ...]:
-    """Return the names of the baselines for a kind of task, the quickest first."""
-    return ("mean" if kind == "regression" else "majority", "linear", "boosting")
+def baseline_names(task: Task) -> tuple[str, ...]:
+    """Return the names of the baselines for a task, the quickest first."""
+    inputs, outputs = task.folds[0].inputs, task.folds[0].outputs
+    constant = "majority" if isinstance(outputs, Classes) else "mean"
+    if not isinstance(inputs, Linear.takes) or not isinstance(outputs, Classes | Values | Labels | Vector):
+        return ()
+    return (constant, "linear", "boosting") if isinstance(outputs, Classes | Values) else (constant, "linear")
 
 
 def baseline_configuration(name: str) -> Configuration | None:
@@ -119,8 +123,12 @@ def _predicted(
 def _fit_constant(network: LinearNetwork, task: Task, fold: Fold) -> None:
     """Let the network say the same of every row: the logarithms of the classes' shares, or the mean."""
     target, weight = task.target[fold.fit], loss_weight(task, fold.fit)
-    if isinstance(fold.outputs, Values):
-        bias = np.array([np.average(standardised(target, fold.outputs), weights=weight)])
+    if isinstance(fold.outputs, Numbers):
+        means = np.average(standardised(target, fold.outputs), axis=0, weights=weight)
+        bias = np.asarray(means, np.float64).reshape(-1)
+    elif isinstance(fold.outputs, Labels):
+        shares = np.clip(np.average(target, axis=0, weights=weight), _RAREST, 1 - _RAREST)
+        bias = np.log(shares / (1 - shares))
     else:
         shares = np.bincount(target, weights=weight, minlength=fold.outputs.width) / len(target)
         bias = np.maximum(np.log(np.maximum(shares, np.finfo(np.float64).tiny)), _NEVER)
@@ -147,9 +155,12 @@ def _fit_linear(network: LinearNetwork, task: Task, fold: Fold, seed: int, deadl
     with torch.no_grad():
         blocks = feed_of(task.features, rows, CPU).blocks()
         features = torch.cat([network.features(*as_inputs(block)) for block in blocks]).double().numpy()
-    if isinstance(fold.outputs, Values):
+    if isinstance(fold.outputs, Numbers):
         target = standardised(task.target[rows], fold.outputs).astype(np.float64)
         _set_weights(network, *_ridge(features, target, loss_weight(task, rows)))
+        return False, "; ".join(notes)
+    if isinstance(fold.outputs, Labels):
+        _set_weights(network, *_each_label(features, task.target[rows], loss_weight(task, rows)))
         return False, "; ".join(notes)
     fitted, cut, note = _logistic(features, task.target[rows], loss_weight(task, rows), deadline)
     _set_weights(network, *_logits(fitted, fold.outputs.width))
@@ -162,7 +173,22 @@ def _ridge(features: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | 
 
         solver = "cholesky" if features.shape[1] <= _DIRECT_FEATURES else "lsqr"
         model = Ridge(solver=solver).fit(features, target, sample_weight=weight)
-        return model.coef_.reshape(1, -1), np.array([model.intercept_])
+        return model.coef_.reshape(-1, features.shape[1]), np.asarray(model.intercept_).reshape(-1)
+
+
+def _each_label(features: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the weights and biases of a logistic regression for each label; of one that all rows or none have, its odds."""
+    weights, biases = np.zeros((target.shape[1], features.shape[1])), np.zeros(target.shape[1])
+    with library():
+        from sklearn.linear_model import LogisticRegression
+
+        for label, has in enumerate(target.T):
+            if has.min() == has.max():
+                biases[label] = -_NEVER if has[0] else _NEVER
+                continue
+            model = LogisticRegression(max_iter=LINEAR_ITERATIONS[1]).fit(features, has, sample_weight=weight)
+            weights[label], biases[label] = model.coef_[0], model.intercept_[0]
+    return weights, biases
 
 
 def _logistic(

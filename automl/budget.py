@@ -14,7 +14,7 @@ from automl.training.pace import epoch_seconds
 from search_spaces.configuration import FAMILIES, Configuration, families_for, space_for
 from search_spaces.domains import Infeasible, Options, SpaceError
 from search_spaces.language import Architecture, Choice, Space
-from search_spaces.spec import Image
+from search_spaces.spec import Mixed, Table
 
 _ROWS_SEEN = 1_200_000  # a full training shows the network about as many rows, repeats counted
 _FEWEST, _MOST = 9, 243  # epochs
@@ -106,7 +106,7 @@ def searched_space(
         space = space_for(fold.inputs, fold.outputs, task.losses, families, {**ours, **given})
     except SpaceError as error:
         raise SpaceError(f"space: {error}") from None
-    planned = image_training if isinstance(fold.inputs, Image) else full_training
+    planned = full_training if isinstance(fold.inputs, Table | Mixed) else image_training
     if options.time_limit is None:
         return space, options.epochs or planned(Pace(len(fold.fit), 1, 0.0), None)
     default = _rehearsable(space, task)

@@ -17,8 +17,10 @@ from automl.cli_options import (
     AsJson,
     Family,
     ImageFit,
+    InputKind,
     RunFolder,
     TaskKind,
+    TokenizerKind,
     data_to_predict,
     families_given,
     family_classes,
@@ -49,6 +51,10 @@ app = typer.Typer(
 
     automl search photos/ --time-limit 600 --out results/photos
 
+    automl search power.csv --target load --horizon 24
+
+    automl search unlabelled.csv
+
     automl predict model/ *.png
 """,
 )
@@ -63,12 +69,15 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
     data: Annotated[
         Path,
         typer.Argument(
-            help="A table (CSV, TSV, Parquet; a column may hold paths of images), a folder with a folder of images for each "
-            "class, or an .npz file with x and y.",
+            help="A table (CSV, TSV, Parquet; columns may hold texts or paths of images), a folder with a folder of images for "
+            "each class, or an .npz file of images or sequences.",
             show_default=False,
         ),
     ],
-    target: Annotated[str | None, typer.Option(help="Column to predict; tables need it.", show_default=False)] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Column to predict; repeat for several. Without one, of a table: autoencoders.", show_default=False),
+    ] = None,
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds, everything included. [default: 600, without --n-trials]")
     ] = None,
@@ -85,6 +94,15 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
     folds: Annotated[int | None, typer.Option(help="Choose on out-of-fold predictions. [default: 5 below 1000 rows]")] = None,
     groups: Annotated[str | None, typer.Option(help="Column whose values must not be split.")] = None,
     time_column: Annotated[str | None, typer.Option(help="Column of time: later rows choose and report.")] = None,
+    inputs: Annotated[InputKind | None, typer.Option(help="What the data are. [default: detected]")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column that tells sequences apart, where rows are steps.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Forecast the target so many steps ahead.")] = None,
+    context: Annotated[int | None, typer.Option(help="Steps of history that a forecast sees. [default: by the data]")] = None,
+    season: Annotated[
+        int | None, typer.Option(help="Steps after which the series repeats itself. [default: by the data]")
+    ] = None,
+    tokenizer: Annotated[TokenizerKind, typer.Option(help="How texts are cut.")] = TokenizerKind.words,
+    code: Annotated[int | None, typer.Option(help="Numbers that autoencoders reduce a row to. [default: by the columns]")] = None,
     sample_weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
     image_size: Annotated[str | None, typer.Option(help="Pixels, 64 or 48x64 (height x width). [default: by the images]")] = None,
     image_fit: Annotated[ImageFit, typer.Option(help="What to do with images of another shape.")] = ImageFit.crop,
@@ -113,7 +131,7 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
 
     result = run_search(
         data,
-        target=target,
+        target=target[0] if target is not None and len(target) == 1 else target or None,
         time_limit=time_limit,
         n_trials=n_trials,
         metric=metric,
@@ -126,6 +144,13 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
         folds=folds,
         groups=groups,
         time_column=time_column,
+        inputs=None if inputs is None else inputs.value,
+        id_column=id_column,
+        horizon=horizon,
+        context=context,
+        season=season,
+        tokenizer=tokenizer.value,
+        code=code,
         sample_weight=sample_weight,
         image_size=size_in_pixels(image_size),
         image_fit=image_fit.value,
@@ -218,7 +243,7 @@ def predict(
     predicted = predictor.predict(rows) if shares is None else predictor.labels(shares)
     table = pd.DataFrame({**names, predictor.target: predicted})
     if shares is not None:
-        for name, column in zip(predictor.classes, shares.T, strict=True):
+        for name, column in zip(predictor.classes or predictor.targets, shares.T, strict=True):
             table[f"probability_{name}"] = column
     if as_json:
         typer.echo(json.dumps(records(table)))

@@ -34,6 +34,24 @@ class TaskKind(StrEnum):
     binary = "binary"
     multiclass = "multiclass"
     regression = "regression"
+    multilabel = "multilabel"
+
+
+class InputKind(StrEnum):
+    """Kinds of data, as options of the command line."""
+
+    table = "table"
+    images = "images"
+    sequences = "sequences"
+    texts = "texts"
+
+
+class TokenizerKind(StrEnum):
+    """Ways to cut texts, as options of the command line."""
+
+    words = "words"
+    bpe = "bpe"
+    bytes = "bytes"
 
 
 class ImageFit(StrEnum):

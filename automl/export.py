@@ -2,8 +2,11 @@
 
 The file begins where the encoder ends. Of a table it takes the arrays `numeric` float32 `(batch, p)`, NaN for missing, and
 `categorical` int64 `(batch, q)`, those of the two that have columns; of images `images` uint8 or float32 `(batch, height, width,
-channels)`, as decoders write them; any batch. Scaling, embeddings, softmax or the target's units, and the mean over the members
-are inside. It returns `probabilities` float32 `(batch, classes)` or `values` float64 `(batch,)`.
+channels)`, as decoders write them; of sequences `values` float32 `(batch, time, channels)` and `lengths` int64 `(batch,)`; of
+texts `tokens` int64 `(batch, length)`, of those beside columns `(batch, texts, length)`; batch, time and length are any. Scaling,
+embeddings, softmax or the target's units, and the mean over the members are inside. It returns `probabilities` float32 `(batch,
+classes)`, of labels `(batch, labels)`; `values` float64 `(batch,)`, of several `(batch, targets)`; or `errors` float64
+`(batch,)`.
 """
 
 from __future__ import annotations
@@ -25,9 +28,23 @@ from torch import Tensor, nn
 from automl.data.features import Features
 from automl.data.target import Label
 from automl.errors import ExportError
+from automl.example_rows import example_rows, values_in_row
 from automl.member import Member, mean_prediction
 from automl.training.feed import as_inputs
-from search_spaces.spec import Image, Inputs, Table, Values
+from automl.training.networks import Numbers
+from search_spaces.spec import (
+    Classes,
+    Forecast,
+    Inputs,
+    Labels,
+    Mixed,
+    Outputs,
+    Reconstruction,
+    Table,
+    Values,
+    Vector,
+    as_table,
+)
 
 OPSET = 23
 TOLERANCE = 1e-5  # between onnxruntime and torch: of probabilities, and of values in standard units
@@ -36,7 +53,7 @@ _VALUES = 2**22  # of the inputs of the largest batch: what networks make of lar
 _EXAMPLE_ROWS = 3  # torch takes a batch of one for a constant
 _CHATTER = (
     (FutureWarning, r"`isinstance\(treespec, LeafSpec\)` is deprecated"),
-    (UserWarning, "# The axis name: batch will not be used"),
+    (UserWarning, "# The axis name: .* will not be used"),
 )
 
 
@@ -44,7 +61,9 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
     """Write the mean of the members' predictions as ONNX and compare it with torch. Raises `ExportError`, leaving no file."""
     whole = _Whole(members).eval()
     inputs = members[0].inputs
-    example = [torch.from_numpy(array) for array in _present(inputs, _rows(inputs, _EXAMPLE_ROWS))]
+    example = [torch.from_numpy(array) for array in _present(inputs, example_rows(inputs, _EXAMPLE_ROWS))]
+    axes = [free for free, has in zip(inputs.free, _has_values(inputs), strict=True) if has]
+    sizes = {name: torch.export.Dim(name) for free in axes for name in free.values()}
     names = input_names(inputs)
     with _quiet():
         try:
@@ -55,7 +74,7 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
                 opset_version=OPSET,
                 input_names=names,
                 output_names=[whole.output],
-                dynamic_shapes=(tuple({0: torch.export.Dim("batch")} for _ in example),),
+                dynamic_shapes=(tuple({axis: sizes[name] for axis, name in free.items()} for free in axes),),
                 verbose=False,
             )
         except Exception as error:
@@ -63,8 +82,9 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
     if program is None:
         raise ExportError(f"{_families(members)} can't be written as ONNX: torch made no program; save without it")
     program.model.metadata_props["classes"] = json.dumps(list(classes))
-    if isinstance(inputs, Table):
-        for kind, columns in (("numeric", inputs.numeric), ("categorical", inputs.categorical)):
+    if isinstance(inputs, Table | Mixed):
+        table = as_table(inputs)
+        for kind, columns in (("numeric", table.numeric), ("categorical", table.categorical)):
             program.model.metadata_props[kind] = json.dumps([column.name for column in columns])
     program.save(path, external_data=False)
     try:
@@ -81,7 +101,10 @@ def input_names(inputs: Inputs) -> list[str]:
 
 def _has_values(inputs: Inputs) -> tuple[bool, ...]:
     """Return which of the spec's tensors have any values in a row."""
-    return (bool(inputs.numeric), bool(inputs.categorical)) if isinstance(inputs, Table) else (True,)
+    if isinstance(inputs, Table | Mixed):
+        table = as_table(inputs)
+        return bool(table.numeric), bool(table.categorical), *[True] * isinstance(inputs, Mixed)
+    return (True,) * len(inputs.tensors)
 
 
 class _Whole(nn.Module):
@@ -92,61 +115,46 @@ class _Whole(nn.Module):
         self.networks = nn.ModuleList(member.network for member in members)
         self.outputs = [member.outputs for member in members]
         self.has_values = _has_values(members[0].inputs)
-        self.output = "values" if isinstance(self.outputs[0], Values) else "probabilities"
+        self.output = output_name(self.outputs[0])
 
     def forward(self, *arrays: Tensor) -> Tensor:
         given = iter(arrays)
-        kinds = (torch.float32, torch.int64)  # of a table's two tensors: other inputs always have values
+        kinds = (torch.float32, torch.int64, torch.int64)  # of a table's tensors: other inputs always have values
         stored = (
             next(given) if has else arrays[0].new_zeros((arrays[0].shape[0], 0), dtype=kind)
             for has, kind in zip(self.has_values, kinds, strict=False)
         )
         inputs = as_inputs(tuple(stored))
-        predictions = []
-        for network, outputs in zip(self.networks, self.outputs, strict=True):
-            raw = network(*inputs)
-            if isinstance(outputs, Values):
-                predictions.append(raw.squeeze(1).double() * outputs.std + outputs.mean)
-            else:
-                predictions.append(raw.softmax(1))
+        predictions = [_read(network(*inputs), outputs) for network, outputs in zip(self.networks, self.outputs, strict=True)]
         return torch.stack(predictions).mean(0) if len(predictions) > 1 else predictions[0]
 
 
-def _values(inputs: Inputs) -> int:
-    """Return how many numbers a row has, at least one."""
-    if isinstance(inputs, Table):
-        return max(1, len(inputs.numeric) + len(inputs.categorical))
-    return inputs.height * inputs.width * inputs.channels
+def output_name(outputs: Outputs) -> str:
+    """Return the name of what an exported file returns."""
+    if isinstance(outputs, Classes | Labels):
+        return "probabilities"
+    return "errors" if isinstance(outputs, Reconstruction) else "values"
+
+
+def _read(raw: Tensor, outputs: Outputs) -> Tensor:
+    """Return what `automl.training.networks.read_outputs` returns, as operations that can be written."""
+    match outputs:
+        case Classes():
+            return raw.softmax(1)
+        case Labels():
+            return raw.sigmoid()
+        case Reconstruction():
+            return raw.squeeze(1).double()
+        case Values():
+            return raw.squeeze(1).double() * outputs.std + outputs.mean
+        case Vector():
+            return raw.double() * torch.tensor(outputs.std, dtype=torch.float64) + torch.tensor(outputs.mean, dtype=torch.float64)
+        case Forecast():
+            return raw.double() * outputs.std + outputs.mean
 
 
 def _present(inputs: Inputs, arrays: Features) -> list[NDArray[Any]]:
     return [np.asarray(array) for array, has in zip(arrays, _has_values(inputs), strict=True) if has]
-
-
-def _rows(inputs: Inputs, rows: int) -> Features:
-    """Return rows that a network must be able to take: far out of the range, missing, infinite, codes never seen."""
-    rng = np.random.default_rng(rows)
-    return _table_rows(inputs, rows, rng) if isinstance(inputs, Table) else (_images(inputs, rows, rng),)
-
-
-def _images(inputs: Image, rows: int, rng: np.random.Generator) -> NDArray[Any]:
-    shape = (rows, inputs.height, inputs.width, inputs.channels)
-    if inputs.dtype == "uint8":
-        return rng.integers(0, 256, shape, np.uint8)
-    images = rng.normal(inputs.mean, inputs.std, shape).astype(np.float32)
-    return np.where(rng.random(shape) < 0.01, np.float32(np.nan), images)
-
-
-def _table_rows(inputs: Table, rows: int, rng: np.random.Generator) -> Features:
-    numeric = np.empty((rows, len(inputs.numeric)), np.float32)
-    for position, column in enumerate(inputs.numeric):
-        low, high = column.quantiles[0], column.quantiles[-1]
-        numeric[:, position] = rng.uniform(low, high, rows)
-        odd = [np.nan, np.inf, -np.inf, high + 3 * (high - low), low - 3 * (high - low)]
-        numeric[:, position] = np.where(rng.random(rows) < 0.3, rng.choice(odd, rows), numeric[:, position])
-    codes = [rng.integers(-1, len(column.counts) + 2, rows) for column in inputs.categorical]
-    categorical = np.stack(codes, 1) if codes else np.empty((rows, 0), np.int64)
-    return numeric, categorical.astype(np.int64)
 
 
 def _verify(path: Path, members: Sequence[Member]) -> None:
@@ -157,12 +165,12 @@ def _verify(path: Path, members: Sequence[Member]) -> None:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     outputs = members[0].outputs
-    mean, unit = (outputs.mean, outputs.std) if isinstance(outputs, Values) else (0.0, 1.0)
+    mean, unit = (np.asarray(outputs.mean), np.asarray(outputs.std)) if isinstance(outputs, Numbers) else (0.0, 1.0)
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         inputs = members[0].inputs
-        for rows in [rows for rows in _BATCHES if rows <= max(2, _VALUES // _values(inputs))]:
-            arrays = _rows(inputs, rows)
+        for rows in [rows for rows in _BATCHES if rows <= max(2, _VALUES // values_in_row(inputs))]:
+            arrays = example_rows(inputs, rows)
             feed = dict(zip(input_names(inputs), _present(inputs, arrays), strict=True))
             written, expected = session.run(None, feed)[0], mean_prediction(members, arrays)
             _compare((written - mean) / unit, (expected - mean) / unit, f"{_families(members)}, batch of {rows}")

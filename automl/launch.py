@@ -93,7 +93,7 @@ class Launch:
                 seed=options.seed,
                 callbacks=[*self.callbacks, *([view] if view is not None else [])],
             )
-            study.run(baseline_names(run.task.kind) if options.baselines else ())
+            study.run(baseline_names(run.task) if options.baselines else ())
             run.store.add_event("ended", {"ended_by": study.ended_by, "infeasible": strategy.infeasible})
         return SearchResult(run, options.include_baselines)
 

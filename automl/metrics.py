@@ -6,6 +6,9 @@ to say.
 
 Weights are given as `(draws, rows)`: a bootstrap over the rows is a matter of weights, and scores all its draws at once.
 
+Of several targets a score is the mean of each target's own, as with scikit-learn's `multioutput="uniform_average"`; so is that of
+labels, but for accuracy, which counts the rows that are right in all labels. A label is said of a row from a probability of 0.5.
+
 One deviation from scikit-learn: averages over classes (`roc_auc`, `average_precision`) run over the classes that occur in the
 rows. A class with a single row always goes to the fit rows, and would otherwise make every score of its task undefined.
 """
@@ -22,7 +25,7 @@ from numpy.typing import NDArray
 
 from automl.errors import OptionError, nearest
 
-TaskKind: TypeAlias = Literal["binary", "multiclass", "regression"]
+TaskKind: TypeAlias = Literal["binary", "multiclass", "regression", "multilabel", "forecast", "reconstruction"]
 Needs: TypeAlias = Literal["probabilities", "labels", "values"]
 Array: TypeAlias = NDArray[Any]
 Floats: TypeAlias = NDArray[np.float64]
@@ -30,7 +33,10 @@ Measure: TypeAlias = Callable[[Array, Array, Floats], Floats]
 
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 CLASSES: tuple[TaskKind, ...] = ("binary", "multiclass")
-VALUES: tuple[TaskKind, ...] = ("regression",)
+LABELS: tuple[TaskKind, ...] = ("multilabel",)
+VALUES: tuple[TaskKind, ...] = ("regression", "forecast")
+ERRORS: tuple[TaskKind, ...] = ("reconstruction",)
+LIKELY = 0.5  # the probability from which a label is said of a row
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,8 @@ class Metric:
         """Return the score, in the metric's own sign; NaN where it is undefined or the predictions aren't finite.
 
         Args:
-            target: class codes `(rows,)`, or values `(rows,)`.
-            prediction: probabilities `(rows, classes)`, or values `(rows,)`.
+            target: class codes `(rows,)`, labels as 0 and 1 `(rows, labels)`, or values `(rows,)` or `(rows, targets)`.
+            prediction: probabilities `(rows, classes)`, or numbers in the shape of the target.
             weight: how much each row counts, `(rows,)`, not negative; None: all the same.
 
         Raises:
@@ -63,8 +69,8 @@ class Metric:
 
     def scores(self, target: Array, prediction: Array, weights: Array) -> Floats:
         """Return `score` under each row of `weights`, `(draws, rows)`, as float64 `(draws,)`."""
-        dimensions = 1 if self.needs == "values" else 2
-        fits = prediction.ndim == dimensions and weights.ndim == 2
+        is_alike = self.needs == "values" or target.ndim == 2
+        fits = (prediction.shape == target.shape if is_alike else prediction.ndim == 2) and weights.ndim == 2
         if not (fits and len(prediction) == len(target) == weights.shape[1]):
             shapes = f"predictions {prediction.shape} under weights {weights.shape}"
             raise ValueError(f"{self.name}: {len(target)} rows can't be scored by {shapes}")
@@ -91,11 +97,18 @@ def metric(name: str, kind: TaskKind) -> Metric:
 
 def default_metric(kind: TaskKind) -> Metric:
     """Return the metric for a task whose user named none."""
-    names: dict[TaskKind, str] = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}
+    names: dict[TaskKind, str] = {
+        "binary": "roc_auc",
+        "multiclass": "accuracy",
+        "regression": "rmse",
+        "multilabel": "roc_auc",
+        "forecast": "mae",
+        "reconstruction": "reconstruction_error",
+    }
     return METRICS[names[kind]]
 
 
-# Below: target `(rows,)`, prediction `(rows, classes)` or `(rows,)`, weights `(draws, rows)` -> scores `(draws,)`.
+# Below: target and prediction as in `Metric.score`, weights `(draws, rows)` -> scores `(draws,)`.
 # ----------------------------------------------------------------------------------------------------------------- labels
 
 
@@ -107,6 +120,18 @@ def _mean(values: Array, weights: Floats) -> Floats:
     return _ratio(weights @ values.astype(np.float64), weights.sum(1))
 
 
+def _mean_of_columns(measure: Measure) -> Measure:
+    """Return a measure of one target as the mean over several, `(rows, targets)`."""
+
+    def measured(target: Array, prediction: Array, weights: Floats) -> Floats:
+        if target.ndim == 1:
+            return measure(target, prediction, weights)
+        columns = [measure(target[:, c], prediction[:, c], weights) for c in range(target.shape[1])]
+        return np.asarray(np.stack(columns, axis=1).mean(1))
+
+    return measured
+
+
 def _mean_defined(scores: Floats) -> Floats:
     """Return the means `(draws,)` of the scores `(draws, classes)` that are defined."""
     defined = np.isfinite(scores)
@@ -114,6 +139,8 @@ def _mean_defined(scores: Floats) -> Floats:
 
 
 def _accuracy(target: Array, prediction: Array, weights: Floats) -> Floats:
+    if target.ndim == 2:
+        return _mean(((prediction >= LIKELY) == (target > 0)).all(1), weights)
     return _mean(prediction.argmax(1) == target, weights)
 
 
@@ -131,7 +158,10 @@ def _balanced_accuracy(target: Array, prediction: Array, weights: Floats) -> Flo
 
 
 def _f1(target: Array, prediction: Array, weights: Floats) -> Floats:
-    """F1 of class 1 where there are two, else the mean over all classes that are true or predicted somewhere."""
+    """F1 of class 1 where there are two, else the mean over all classes (labels) that are true or predicted somewhere."""
+    if target.ndim == 2:
+        said, true = prediction >= LIKELY, target > 0
+        return _mean_defined(_ratio(2 * weights @ (said & true), weights @ said.astype(np.float64) + weights @ true))
     width = prediction.shape[1]
     guess = prediction.argmax(1)
     hits = _per_class(np.where(guess == target, target, width), weights, width)
@@ -145,6 +175,9 @@ def _f1(target: Array, prediction: Array, weights: Floats) -> Floats:
 def _log_loss(target: Array, prediction: Array, weights: Floats) -> Floats:
     # The smallest probability follows the type: a float32 softmax says 0 where float64 would say 1e-46.
     smallest = np.finfo(prediction.dtype).eps
+    if target.ndim == 2:
+        chosen = np.where(target > 0, prediction, 1 - prediction)
+        return _mean(-np.log(np.clip(chosen.astype(np.float64), smallest, 1.0)).mean(1), weights)
     chosen = prediction[np.arange(len(target)), target] / prediction.sum(1)
     return _mean(-np.log(np.clip(chosen.astype(np.float64), smallest, 1 - smallest)), weights)
 
@@ -179,10 +212,12 @@ def _precision(positive: Array, score: Array, weights: Floats) -> Floats:
 
 
 def _one_against_rest(measure: Measure) -> Measure:
-    """Return a metric for any number of classes: class 1 where there are two, else the mean over the classes present."""
+    """Return a metric for any number of classes (class 1 where there are two, else the mean over those present) or labels."""
 
     def measured(target: Array, prediction: Array, weights: Floats) -> Floats:
         width = prediction.shape[1]
+        if target.ndim == 2:
+            return _mean_defined(np.stack([measure(target[:, c] > 0, prediction[:, c], weights) for c in range(width)], axis=1))
         columns = [1] if width == len(CLASSES) else np.unique(target).tolist()
         return _mean_defined(np.stack([measure(target == c, prediction[:, c], weights) for c in columns], axis=1))
 
@@ -212,18 +247,27 @@ def _r2(target: Array, prediction: Array, weights: Floats) -> Floats:
     return 1 - _mse(target, prediction, weights) / np.where(variance > (4 * rounding) ** 2, variance, 0.0)
 
 
+# ----------------------------------------------------------------------------------------------------------------- errors
+
+
+def _own_error(_: Array, prediction: Array, weights: Floats) -> Floats:
+    return _mean(prediction, weights)
+
+
+_ANY_CLASSES: tuple[TaskKind, ...] = (*CLASSES, *LABELS)
 METRICS: dict[str, Metric] = {
     known.name: known
     for known in (
-        Metric("accuracy", True, CLASSES, "labels", _accuracy),
+        Metric("accuracy", True, _ANY_CLASSES, "labels", _accuracy),
         Metric("balanced_accuracy", True, CLASSES, "labels", _balanced_accuracy),
-        Metric("f1", True, CLASSES, "labels", _f1),
-        Metric("roc_auc", True, CLASSES, "probabilities", _one_against_rest(_roc_area)),
-        Metric("average_precision", True, CLASSES, "probabilities", _one_against_rest(_precision)),
-        Metric("log_loss", False, CLASSES, "probabilities", _log_loss),
-        Metric("rmse", False, VALUES, "values", _rmse),
-        Metric("mae", False, VALUES, "values", _mae),
-        Metric("mse", False, VALUES, "values", _mse),
-        Metric("r2", True, VALUES, "values", _r2),
+        Metric("f1", True, _ANY_CLASSES, "labels", _f1),
+        Metric("roc_auc", True, _ANY_CLASSES, "probabilities", _one_against_rest(_roc_area)),
+        Metric("average_precision", True, _ANY_CLASSES, "probabilities", _one_against_rest(_precision)),
+        Metric("log_loss", False, _ANY_CLASSES, "probabilities", _log_loss),
+        Metric("rmse", False, VALUES, "values", _mean_of_columns(_rmse)),
+        Metric("mae", False, VALUES, "values", _mean_of_columns(_mae)),
+        Metric("mse", False, VALUES, "values", _mean_of_columns(_mse)),
+        Metric("r2", True, VALUES, "values", _mean_of_columns(_r2)),
+        Metric("reconstruction_error", False, ERRORS, "values", _own_error),
     )
 }

@@ -29,7 +29,25 @@ from automl.training.networks import NetworkFault, build_network
 from search_spaces.configuration import KNOWN
 from search_spaces.domains import Infeasible, SpaceError
 from search_spaces.language import Architecture
-from search_spaces.spec import Classes, Image, Inputs, Outputs, inputs_from_dict, outputs_from_dict
+from search_spaces.spec import (
+    CategoricalColumn,
+    Classes,
+    Forecast,
+    Image,
+    Inputs,
+    Labels,
+    Mixed,
+    NumericColumn,
+    Outputs,
+    Reconstruction,
+    Table,
+    Text,
+    TimeSeries,
+    Values,
+    Vector,
+    inputs_from_dict,
+    outputs_from_dict,
+)
 
 T = TypeVar("T")
 Families = Mapping[str, type[Architecture]]
@@ -81,6 +99,9 @@ def _predictor(manifest: dict[str, Any], tensors: dict[str, Tensor], known: Fami
         raise ModelError(f"task/kind must be one of {', '.join(TASK_KINDS)}, got {kind!r}{nearest(kind, TASK_KINDS)}")
     if not all(isinstance(label, str | int | float | bool) for label in classes):
         raise ModelError("task/classes must be texts, numbers or booleans")
+    targets = task.get("targets", [])
+    if not isinstance(targets, list) or not all(isinstance(name, str) for name in targets):
+        raise ModelError("task/targets must be a list of texts")
     if not entries:
         raise ModelError("members must hold at least one network")
     encoder = encoder_from_dict(manifest)
@@ -89,13 +110,14 @@ def _predictor(manifest: dict[str, Any], tensors: dict[str, Tensor], known: Fami
         prefix = f"{position}."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         members.append(_member(entry, own, known, encoder, f"members/{position}"))
-        _check_width(members[-1].outputs, len(classes), f"members/{position}")
+        _check_width(members[-1].outputs, len(classes), len(targets), f"members/{position}")
     return Predictor(
         members=tuple(members),
         encoder=encoder,
         kind=kind,
         classes=tuple(classes),
         target=_field(task, "target", str),
+        targets=tuple(targets),
         metric=metric(_field(task, "metric", str), kind).name,
         scores=_field(manifest, "scores", dict),
     )
@@ -142,32 +164,82 @@ def _check_weights(network: nn.Module, own: dict[str, Tensor], where: str) -> No
 
 
 def _check_statistics(inputs: Inputs, outputs: Outputs, where: str) -> None:
-    """Raise `ModelError` for statistics that no column has: a family's code may count on them."""
-    numbers: list[Any] = [outputs.mean, outputs.std] if not isinstance(outputs, Classes) else []
-    counts: list[Any] = [inputs.rows] if not isinstance(outputs, Classes) else [inputs.rows, *outputs.counts]
-    if isinstance(inputs, Image):
-        numbers += [*inputs.mean, *inputs.std]
-        if not all(std > 0 for std in inputs.std):
-            raise ModelError(f"{where}/inputs: std must be greater than 0, got {inputs.std}")
-        if not set(inputs.flips) <= set(FLIPS):
-            raise ModelError(f"{where}/inputs: flips must be of {', '.join(FLIPS)}, got {inputs.flips}")
-    else:
-        for column in inputs.numeric:
-            numbers += [column.mean, column.std, column.missing, *column.quantiles]
-            if len(column.quantiles) < 2 or sorted(column.quantiles) != list(column.quantiles):
-                raise ModelError(f"{where}/inputs: quantiles of {column.name!r} must be ascending, at least two")
-        for categorical in inputs.categorical:
-            counts += categorical.counts
-            if not categorical.counts:
-                raise ModelError(f"{where}/inputs: counts of {categorical.name!r} must hold at least the code 0")
+    """Raise `ModelError` for statistics that no data have: a family's code may count on them."""
+    _check_inputs(inputs, where)
+    match outputs:
+        case Classes():
+            _check_counts(outputs.counts, where)
+        case Labels():
+            _check_counts((outputs.rows, *outputs.counts), where)
+            if not all(count <= outputs.rows for count in outputs.counts):
+                raise ModelError(f"{where}/outputs: counts must be at most rows, {outputs.rows}, got {outputs.counts}")
+        case Vector():
+            _check_scale(outputs.mean, outputs.std, f"{where}/outputs")
+        case Values() | Forecast():
+            _check_scale((outputs.mean,), (outputs.std,), f"{where}/outputs")
+        case Reconstruction():
+            _check_counts((outputs.code,), where)
+    if isinstance(outputs, Forecast):
+        _check_counts((outputs.horizon, outputs.channel), where)
+        if not (isinstance(inputs, TimeSeries) and outputs.channel < len(inputs.channels) and outputs.horizon):
+            raise ModelError(f"{where}/outputs: channel and horizon must be of the inputs, got {outputs}")
+
+
+def _check_inputs(inputs: Inputs, where: str) -> None:
+    _check_counts((inputs.rows,), where)
+    match inputs:
+        case Table():
+            _check_columns(inputs.numeric, inputs.categorical, where)
+        case Image():
+            _check_scale(inputs.mean, inputs.std, f"{where}/inputs")
+            if not set(inputs.flips) <= set(FLIPS):
+                raise ModelError(f"{where}/inputs: flips must be of {', '.join(FLIPS)}, got {inputs.flips}")
+        case TimeSeries():
+            _check_columns(inputs.channels, (), where)
+            _check_scale([c.mean for c in inputs.channels], [c.std for c in inputs.channels], f"{where}/inputs")
+            _check_counts((inputs.length, inputs.shortest), where)
+            if not (inputs.channels and 1 <= inputs.shortest <= inputs.length):
+                raise ModelError(f"{where}/inputs: there must be channels, and 1 <= shortest <= length")
+        case Text():
+            _check_counts((inputs.vocabulary, inputs.length), where)
+            if inputs.vocabulary < 2 or inputs.length < 1:
+                raise ModelError(f"{where}/inputs: vocabulary must be at least 2 and length 1, got {inputs}")
+        case Mixed():
+            _check_inputs(inputs.table, where)
+            _check_inputs(inputs.text, where)
+
+
+def _check_columns(numeric: Sequence[NumericColumn], categorical: Sequence[CategoricalColumn], where: str) -> None:
+    for column in numeric:
+        _check_finite((column.mean, column.std, column.missing, *column.quantiles), where)
+        if len(column.quantiles) < 2 or sorted(column.quantiles) != list(column.quantiles):
+            raise ModelError(f"{where}/inputs: quantiles of {column.name!r} must be ascending, at least two")
+    for codes in categorical:
+        _check_counts(codes.counts, where)
+        if not codes.counts:
+            raise ModelError(f"{where}/inputs: counts of {codes.name!r} must hold at least the code 0")
+
+
+def _check_scale(mean: Sequence[float], std: Sequence[float], where: str) -> None:
+    _check_finite((*mean, *std), where)
+    if not all(spread > 0 for spread in std):
+        raise ModelError(f"{where}: std must be greater than 0, got {std[0] if len(std) == 1 else std}")
+    if len(mean) != len(std):
+        raise ModelError(f"{where}: mean and std must be of one length, got {len(mean)} and {len(std)}")
+
+
+def _check_finite(numbers: Sequence[Any], where: str) -> None:
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ModelError(f"{where}: statistics must be finite numbers")
-    if not isinstance(outputs, Classes) and not outputs.std > 0:
-        raise ModelError(f"{where}/outputs: std must be greater than 0, got {outputs.std}")
+
+
+def _check_counts(counts: Sequence[Any], where: str) -> None:
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise ModelError(f"{where}: counts must be whole numbers from 0")
 
 
-def _check_width(outputs: Outputs, classes: int, where: str) -> None:
+def _check_width(outputs: Outputs, classes: int, targets: int, where: str) -> None:
     if (outputs.width if isinstance(outputs, Classes) else 0) != classes:
         raise ModelError(f"{where}/outputs must have the width of task/classes, {classes}")
+    if isinstance(outputs, Labels | Vector) and outputs.width != targets:
+        raise ModelError(f"{where}/outputs must have the width of task/targets, {targets}")

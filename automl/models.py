@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from automl.baselines import baseline_configuration, fit_boosting
 from automl.board import Entry
 from automl.boosting import Boosting
-from automl.data.statistics import describe_inputs, describe_target
+from automl.data.statistics import describe_inputs, describe_outputs
 from automl.errors import ExportError
 from automl.member import Member, mean_prediction
 from automl.predictor import Predictor
@@ -49,7 +49,7 @@ def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
         raise ExportError(f"refit trains networks, but the best model is the baseline {entry.name!r}; fit it with scikit-learn")
     held_back = [] if task.reports_own else [task.report]
     rows = np.unique(np.concatenate([*held_back, *(part for fold in task.folds for part in (fold.fit, fold.choose))]))
-    outputs = describe_target(task.target, rows, task.classes)
+    outputs = describe_outputs(task, rows)
     inputs = describe_inputs(task.features, rows, task.encoder, task.target, outputs)
     everything = Fold(rows, np.zeros(0, np.int64), inputs, outputs)
     epochs = max(1, round(statistics.median(entry.best_epochs)))
@@ -60,7 +60,8 @@ def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
 
 def _predictor(run: Run, members: tuple[Member, ...], scores: dict[str, Any]) -> Predictor:
     task = run.task
-    return Predictor(members, task.encoder, task.kind, task.classes, task.target_name, task.metric, scores)
+    about = (task.kind, task.classes, task.target_name, task.metric)
+    return Predictor(members, task.encoder, *about, scores, task.targets)
 
 
 def _configuration(run: Run, entry: Entry) -> tuple[Configuration | None, int]:

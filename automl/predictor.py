@@ -23,7 +23,7 @@ from automl.data.encoders import Encoder, encoder_to_dict
 from automl.data.features import Features
 from automl.errors import OptionError
 from automl.member import Member, mean_prediction, weights_of
-from automl.metrics import METRICS, TaskKind
+from automl.metrics import LIKELY, METRICS, TaskKind
 from automl.model_files import CARD, ONNX, WEIGHTS, seal, writing
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Predictor:
     """Predicts from rows as users have them.
 
     members: the networks whose predictions are averaged. encoder: from data to features. classes: the labels in the order of the
-    columns of `predict_proba`, empty for regression. target: the name of what is predicted. metric: what the search chose by.
+    columns of `predict_proba`, empty where rows aren't of one class each. target: the name of what is predicted. targets: the
+    names of several. metric: what the search chose by.
     scores: JSON data for the model card: `metric`, `validation`, `model`, and where known `report`, `report_interval`,
     `report_method`.
     """
@@ -49,6 +50,7 @@ class Predictor:
     target: str
     metric: str
     scores: Mapping[str, Any]
+    targets: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         families = ", ".join(sorted({type(member.architecture).__name__ for member in self.members}))
@@ -60,21 +62,33 @@ class Predictor:
     def predict(self, data: Any) -> NDArray[Any]:
         """Return for each row the most probable label, in the type that it had in the data, or the value, as `(rows,)`.
 
+        Of several targets a matrix `(rows, targets)`: values, or 1 for each label that a row is likely to have and 0 for others.
+
         data: of a model of tables a DataFrame, a path to CSV, TSV or Parquet, an array with the columns in the order of the
         training data, a dict of columns or a list of dicts; columns that the model doesn't use are ignored. Of a model of images
         paths, a folder, an .npz file, a table of paths, arrays, PIL images. Raises `DataError` for anything else.
         """
         prediction = self._prediction(self.encoder.transform(data))
-        return self.labels(prediction) if self.classes else prediction
+        return self.labels(prediction) if self.has_probabilities else prediction
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the model predicts classes or labels, so that it knows their probabilities."""
+        return bool(self.classes) or self.kind == "multilabel"
 
     def predict_proba(self, data: Any) -> NDArray[np.float64]:
-        """Return the probabilities of `classes` for each row, `(rows, classes)`. Raises `OptionError` for regression."""
-        if not self.classes:
+        """Return the probabilities of `classes`, `(rows, classes)`, or of the labels `targets`, `(rows, targets)`, for each row.
+
+        Raises `OptionError` where numbers are predicted.
+        """
+        if not self.has_probabilities:
             raise OptionError(f"predict_proba needs classes, but the target {self.target!r} is a number; call predict")
         return self._prediction(self.encoder.transform(data))
 
     def labels(self, probabilities: NDArray[Any]) -> NDArray[Any]:
-        """Return the most probable label of each row `(rows,)` for what `predict_proba` returned."""
+        """Return the most probable class of each row `(rows,)`, or 0 and 1 for each label, for what `predict_proba` returned."""
+        if not self.classes:
+            return (probabilities >= LIKELY).astype(np.int64)
         most: NDArray[Any] = _labels(self.classes)[probabilities.argmax(1)]
         return most
 
@@ -85,10 +99,10 @@ class Predictor:
         don't count. Raises `DataError`.
         """
         from automl.data.labelled import read_labelled  # needs pandas, which a model of images can do without
-        from automl.data.target import encode_target
+        from automl.data.targets import encode
 
-        features, target = read_labelled(data, self.encoder, self.target)
-        truth = encode_target(target, self.kind, self.classes).values
+        features, target = read_labelled(data, self.encoder, self.targets or self.target)
+        truth = encode(target, self.kind, len(features[0]), self.classes).values
         prediction = self._prediction(features)
         names = [self.metric, *(name for name in METRICS if name != self.metric)]
         return {name: METRICS[name].score(truth, prediction) for name in names if self.kind in METRICS[name].kinds}
@@ -125,7 +139,13 @@ class Predictor:
 
     def _manifest(self) -> dict[str, Any]:
         return {
-            "task": {"kind": self.kind, "target": self.target, "classes": list(self.classes), "metric": self.metric},
+            "task": {
+                "kind": self.kind,
+                "target": self.target,
+                "targets": list(self.targets),
+                "classes": list(self.classes),
+                "metric": self.metric,
+            },
             "scores": _json(self.scores),
             "members": [member.to_dict() for member in self.members],
             **encoder_to_dict(self.encoder),

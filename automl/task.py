@@ -23,7 +23,17 @@ from automl.data.pictures import Pictures
 from automl.errors import RunError
 from automl.metrics import TaskKind
 from automl.task_folder import read_arrays, shapes, write_arrays
-from search_spaces.spec import Image, Inputs, Outputs, inputs_from_dict, outputs_from_dict, spec_to_dict
+from search_spaces.spec import (
+    Image,
+    Inputs,
+    Mixed,
+    Outputs,
+    Text,
+    TimeSeries,
+    inputs_from_dict,
+    outputs_from_dict,
+    spec_to_dict,
+)
 
 __all__ = ["DataOptions", "Fold", "Task", "make_task"]
 
@@ -59,7 +69,9 @@ class Task:
     metric: the name of what is maximised or minimised. losses: the names of the losses that fit this kind of task.
     features: what the fold's inputs describe, as it is stored: of a table numeric float32 (rows, p), NaN for missing, and
     categorical int32 (rows, q); images uint8 or float32 (rows, height, width, channels), or the files that they are decoded from.
-    encoder: from data as users have them to features. target: codes into `classes`, int64 (rows,), or values, float64 (rows,).
+    encoder: from data as users have them to features. target: codes into `classes`, int64 (rows,), or values, float64 (rows,); of
+    several (rows, targets), their names in `targets`: values, or labels as 0 and 1; zeros where nothing is to be predicted. code:
+    the numbers that autoencoders reduce a row to, None for what suits.
     loss_weight, score_weight: float32 (rows,) or None; only the first holds class weights.
     report: rows that nothing but the final report may see; empty for small data. reports_own: they are the user's own test rows,
     which no refit may see either. classes: the labels, as the user wrote them.
@@ -79,6 +91,8 @@ class Task:
     encoder: Encoder
     classes: tuple[str | int | float | bool, ...]
     target_name: str
+    targets: tuple[str, ...] = ()
+    code: int | None = None
     reports_own: bool = False
     notices: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -112,7 +126,8 @@ class Task:
         return [self._target_line(), self._rows_line(), *reasons, *(line for line in self.notices if line not in reasons)]
 
     def _target_line(self) -> str:
-        what = f"{self.kind} task, target {self.target_name!r}, metric {self.metric}"
+        about = f", target {self.target_name!r}" if self.target_name else ""
+        what = f"{self.kind} task{about}, metric {self.metric}"
         if not self.classes:
             return what
         counts = np.bincount(self.target, minlength=len(self.classes))
@@ -138,13 +153,13 @@ def make_task(data: object, options: DataOptions) -> Task:
     """
     from automl.data.assemble import assemble  # loads pandas, which a worker that only reads tasks never needs
     from automl.data.flips import flips_line
-    from automl.data.statistics import describe_inputs, describe_target
-    from search_spaces.losses import CLASS_LOSSES, VALUE_LOSSES
+    from automl.data.statistics import describe_inputs, describe_outputs
+    from search_spaces.losses import losses_for
 
     made = assemble(data, options)
     folds = []
     for fit, choose in made.folds:
-        outputs = describe_target(made.target, fit, made.classes)
+        outputs = describe_outputs(made, fit)
         inputs = describe_inputs(made.features, fit, made.encoder, made.target, outputs)
         folds.append(Fold(fit=fit, choose=choose, inputs=inputs, outputs=outputs))
     first = folds[0].inputs
@@ -152,7 +167,7 @@ def make_task(data: object, options: DataOptions) -> Task:
     return Task(
         kind=made.kind,
         metric=made.metric.name,
-        losses=CLASS_LOSSES if made.classes else VALUE_LOSSES,
+        losses=losses_for(folds[0].outputs),
         features=made.features,
         target=made.target,
         loss_weight=made.loss_weight,
@@ -162,6 +177,8 @@ def make_task(data: object, options: DataOptions) -> Task:
         encoder=made.encoder,
         classes=made.classes,
         target_name=made.target_name,
+        targets=made.targets,
+        code=made.code,
         reports_own=made.reports_own,
         notices=made.notices,
         reasons=(*made.reasons, *flips),
@@ -169,9 +186,17 @@ def make_task(data: object, options: DataOptions) -> Task:
 
 
 def _features_line(inputs: Inputs) -> str:
-    if isinstance(inputs, Image):
-        colours = {1: "grey", 3: "colour"}.get(inputs.channels, f"{inputs.channels}-channel")
-        return f"{colours} images of {inputs.height} x {inputs.width} pixels"
+    match inputs:
+        case Image():
+            colours = {1: "grey", 3: "colour"}.get(inputs.channels, f"{inputs.channels}-channel")
+            return f"{colours} images of {inputs.height} x {inputs.width} pixels"
+        case TimeSeries():
+            steps = f"{inputs.shortest} to {inputs.length}" if inputs.shortest < inputs.length else f"{inputs.length}"
+            return f"sequences of {steps} steps with {len(inputs.channels)} values each"
+        case Text():
+            return f"texts of up to {inputs.length} tokens, {inputs.vocabulary} different ones"
+        case Mixed():
+            return f"{_features_line(inputs.table)}, {len(inputs.names)} of text"
     return f"{len(inputs.numeric)} numeric and {len(inputs.categorical)} categorical features"
 
 
@@ -196,6 +221,8 @@ def _header(task: Task) -> dict[str, Any]:
         "metric": task.metric,
         "losses": list(task.losses),
         "target": task.target_name,
+        "targets": list(task.targets),
+        "code": task.code,
         "reports_own": task.reports_own,
         "classes": list(task.classes),
         **encoder_to_dict(task.encoder),
@@ -234,6 +261,8 @@ def _from_parts(header: dict[str, Any], arrays: dict[str, Array]) -> Task:
         encoder=encoder,
         classes=tuple(header["classes"]),
         target_name=header["target"],
+        targets=tuple(header.get("targets", ())),
+        code=header.get("code"),
         notices=tuple(header["notices"]),
         reasons=tuple(header["reasons"]),
         fingerprint=header["fingerprint"],

@@ -12,23 +12,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from automl.data.columns import Columns
-from automl.data.image_load import load_data
+from automl.data.image_load import Images
 from automl.data.kinds import Detected, detect_kinds, notable_lines
 from automl.data.load import Loaded
 from automl.data.names import listed
-from automl.data.pictures import joined
 from automl.data.roles import Roles, class_factors, read_roles, row_counters, weights_beside
+from automl.data.sources import load_data
 from automl.data.splits import Division, Folds, Rows, make_folds, quantile_bins
-from automl.data.target import Label, Target, detect_task, encode_target
+from automl.data.target import Label, Target
+from automl.data.targets import detect_kind, encode
 from automl.errors import DataError, OptionError
 from automl.metrics import Metric, TaskKind, default_metric, metric
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from automl.data.encoders import Encoder
     from automl.data.features import Features
     from automl.data.options import DataOptions
@@ -40,8 +40,8 @@ Array: TypeAlias = NDArray[Any]
 class Assembled:
     """Everything of a task but statistics; rows are those of the data, then the user's validation rows, then the test rows.
 
-    features: as `encoder` makes them. folds: (fit, choose) row numbers. classes: empty for regression. Arrays as in
-    `automl.task.Task`.
+    features: as `encoder` makes them. folds: (fit, choose) row numbers. classes: empty unless rows are of one class each.
+    targets: the names of several. Arrays as in `automl.task.Task`.
     """
 
     kind: TaskKind
@@ -56,6 +56,8 @@ class Assembled:
     encoder: Encoder
     classes: tuple[Label, ...]
     target_name: str
+    targets: tuple[str, ...]
+    code: int | None
     notices: tuple[str, ...]
     reasons: tuple[str, ...]
 
@@ -75,10 +77,10 @@ def assemble(data: object, options: DataOptions) -> Assembled:
     """Read, judge, divide and encode. Raises `DataError` and `OptionError`."""
     loaded = load_data(data, options)
     options, set_aside = _with_parts(loaded, options)
-    kind, why = detect_task(loaded.target, options.kind)
+    kind, why = _kind(loaded, options)
     scoring = default_metric(kind) if options.metric is None else metric(options.metric, kind)
-    target = encode_target(loaded.target, kind)
-    roles = read_roles(data, loaded, options)
+    target = encode(loaded.target, kind, len(loaded.rows))
+    roles = _roles(data, loaded, options)
     folds, report, seen = _divided(target, roles, _division(loaded, options))
     encoder, kinds = _encoder(loaded, seen, roles, options)
     besides = _besides(loaded, target, kind, options)
@@ -100,17 +102,36 @@ def assemble(data: object, options: DataOptions) -> Assembled:
         reports_own=options.test is not None,
         encoder=encoder,
         classes=target.classes,
-        target_name=str(loaded.target.name),
+        target_name=loaded.target_name,
+        targets=tuple(map(str, loaded.target.columns)) if isinstance(loaded.target, pd.DataFrame) else (),
+        code=options.code,
         notices=(
+            *([why] if kind == "reconstruction" else []),
             *loaded.notices,
             *set_aside,
             *(n for beside in besides for n in beside.notices),
             *_late(target, folds),
             *notable_lines(kinds),
-            *_beside_images(loaded, roles),
+            *_beside(loaded, roles),
         ),
         reasons=(why, *loaded.reasons, *(found.line for found in kinds.values())),
     )
+
+
+def _kind(loaded: Loaded, options: DataOptions) -> tuple[TaskKind, str]:
+    """Return the kind of task and the line that says why."""
+    if options.horizon is None:
+        return detect_kind(loaded.target, options.kind)
+    if options.kind not in {None, "forecast"}:
+        raise OptionError(f"task must be left out with horizon=, which makes it a forecast, got {options.kind!r}")
+    return "forecast", f"{loaded.target_name}: forecast, {options.horizon} steps ahead"
+
+
+def _roles(data: object, loaded: Loaded, options: DataOptions) -> Roles:
+    """Return groups, times and weights; where time orders the steps inside of rows, it doesn't order the rows."""
+    inside = options.horizon is not None or options.id_column is not None
+    roles = read_roles(data, loaded, replace(options, time=None) if inside else options)
+    return roles if loaded.times is None else replace(roles, times=loaded.times)
 
 
 def _with_parts(loaded: Loaded, options: DataOptions) -> tuple[DataOptions, list[str]]:
@@ -120,36 +141,37 @@ def _with_parts(loaded: Loaded, options: DataOptions) -> tuple[DataOptions, list
         notices.append(f"{loaded.source}: its validation part is left out, because folds choose")
         del parts["validation"]
     wanted = {name: part for name, part in parts.items() if getattr(options, name) is None}
-    if loaded.images is not None and options.columns and not len(loaded.frame.columns):
-        raise OptionError("columns must be left out for images, which have none")
+    if loaded.ready is not None and options.columns and not len(loaded.frame.columns):
+        raise OptionError("columns must be left out for images and arrays of sequences, which have none")
     return replace(
         options, validation=wanted.get("validation", options.validation), test=wanted.get("test", options.test)
     ), notices
 
 
-def _beside_images(loaded: Loaded, roles: Roles) -> list[str]:
-    """Return a notice of the columns of a table of images that nothing is made of."""
-    names = [name for name in loaded.frame.columns if name not in roles.columns] if loaded.images is not None else []
-    return [f"columns {listed(names)} are set aside: networks learn from the images alone"] if names else []
+def _beside(loaded: Loaded, roles: Roles) -> list[str]:
+    """Return a notice of the columns beside images (and their like) that nothing is made of."""
+    names = [name for name in loaded.frame.columns if name not in roles.columns] if loaded.ready is not None else []
+    what = "images" if isinstance(loaded.ready, Images) else "sequences"
+    return [f"columns {listed(names)} are set aside: networks learn from the {what} alone"] if names else []
 
 
 def _division(loaded: Loaded, options: DataOptions) -> Division:
     """Return the sizes of the roles; folds of images aren't repeated unasked: their networks take long."""
     division = options.division
-    return division if loaded.images is None else replace(division, repeats=division.repeats or 1)
+    return replace(division, repeats=division.repeats or 1) if isinstance(loaded.ready, Images) else division
 
 
 def _divided(target: Target, roles: Roles, division: Division) -> tuple[Folds, Rows, Rows]:
     """Return the folds, the report rows, and the rows from which kinds of columns and weights may be read."""
-    strata = target.values if target.classes else quantile_bins(target.values)
+    strata = target.values if target.classes else quantile_bins(target.values.reshape(len(target.values), -1)[:, 0])
     folds, report = make_folds(strata, division, roles.groups, roles.times)
     return folds, report, folds[0][0] if len(folds) == 1 else np.setdiff1d(np.arange(len(target.values)), report)
 
 
 def _encoder(loaded: Loaded, seen: Rows, roles: Roles, options: DataOptions) -> tuple[Encoder, dict[str, Detected]]:
     """Return what makes features of the data, fitted on the rows that may be seen, and the kinds of columns, {} for images."""
-    if loaded.images is not None:
-        return loaded.images.form, {}
+    if loaded.ready is not None:
+        return loaded.ready.encoder, {}
     part = loaded.frame.iloc[seen].reset_index(drop=True)
     kinds = _kinds(part, loaded.rows[seen], roles, options)
     return Columns.fit(part, kinds, loaded.positional), kinds
@@ -171,14 +193,14 @@ def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptio
 def _besides(loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> list[_Beside]:
     """Return the user's own rows, those for validation first. Raises `DataError` that names the option."""
     given = {"validation": options.validation, "test": options.test}
-    return [_beside(name, data, loaded, target, kind, options) for name, data in given.items() if data is not None]
+    return [_own_rows(name, data, loaded, target, kind, options) for name, data in given.items() if data is not None]
 
 
-def _beside(name: str, data: object, loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> _Beside:
+def _own_rows(name: str, data: object, loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> _Beside:
     """Return "validation" or "test" rows, read like those of training."""
     try:
         own = load_data(data, options, loaded, name)
-        values = encode_target(own.target, kind, target.classes).values
+        values = encode(own.target, kind, len(own.rows), target.classes).values
         notices = tuple(f"{name}: {notice}" for notice in own.notices)
         return _Beside(name, own, values, weights_beside(own, options), notices)
     except DataError as error:
@@ -199,9 +221,8 @@ def _with_own_rows(rows: int, folds: Folds, report: Rows, besides: Sequence[_Bes
 
 def _features(encoder: Encoder, loaded: Loaded, besides: Sequence[_Beside]) -> Features:
     """Return the features of all rows, one part behind the other. Raises `DataError` that names the option."""
-    images = [part.images for part in (loaded, *(beside.loaded for beside in besides)) if part.images is not None]
-    if images:
-        return (joined([part.stored for part in images], [part.paths for part in images], images[0].form),)
+    if loaded.ready is not None:
+        return loaded.ready.joined([beside.loaded.ready for beside in besides if beside.loaded.ready is not None])
     encoded = [encoder.transform(loaded.frame)]
     for beside in besides:
         try:
@@ -249,7 +270,7 @@ def _check_scores(scoring: Metric, target: Array, classes: Sequence[Label], weig
     """Raise `DataError` where not even a constant prediction has a score, so that no trial could have one."""
     for _, choose in folds:
         rows = target[choose]
-        guess = np.full((len(rows), len(classes)), 1 / len(classes)) if classes else np.zeros(len(rows))
+        guess = np.full((len(rows), len(classes)), 1 / len(classes)) if classes else np.zeros(rows.shape)
         if np.isnan(scoring.score(rows, guess, None if weight is None else weight[choose])):
             values = ", ".join(repr(classes[int(value)] if classes else float(value)) for value in np.unique(rows)[:3])
             raise DataError(

@@ -6,6 +6,7 @@ and says nothing about labels. Images are decoded once, which is also how broken
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,14 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from automl.data.features import Stored
+from automl.data.features import Features, Stored
 from automl.data.image_choice import choose_form, form_line
 from automl.data.image_encode import in_form
 from automl.data.image_format import ImageFormat
 from automl.data.image_sources import Found, Inputs, find_images
-from automl.data.load import Loaded, as_target, load, split_target
-from automl.data.pictures import Broken, Pictures, check, decode, memory_for_images, size_decoded
+from automl.data.load import Loaded, as_target, name_of, split_target
+from automl.data.pictures import Broken, Pictures, check, decode, joined, memory_for_images, size_decoded
 from automl.data.pixels import Pixels, as_array, read_pixels, stored
+from automl.data.ready import Ready
 from automl.data.target import missing_target
 from automl.errors import DataError
 
@@ -31,35 +33,45 @@ Array: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
+class Images(Ready):
     """The images of the rows of a `Loaded`: `stored` in the form, and their paths where they can be decoded again."""
 
     stored: Stored
     form: ImageFormat
     paths: Array | None
 
+    @property
+    def encoder(self) -> ImageFormat:
+        return self.form
 
-def load_data(data: Any, options: DataOptions, like: Loaded | None = None, part: str = "train") -> Loaded:
-    """Return the target, and the table or the images, of any data. Raises `DataError`.
+    @property
+    def features(self) -> Features:
+        return (self.stored,)
 
-    like: the data of training, where these are rows beside them: of the same kind and form, with the same name of the target.
-    part: of images in several parts the one that is wanted, "train", "validation" or "test".
+    def joined(self, others: Sequence[Ready]) -> Features:
+        parts = [self, *(other for other in others if isinstance(other, Images))]
+        return (joined([part.stored for part in parts], [part.paths for part in parts], self.form),)
+
+
+def images_of(data: Any, options: DataOptions, like: Loaded | None, part: str) -> tuple[Loaded | None, Any]:
+    """Return images with their target and None; or None, and the data as far as they were read. Raises `DataError`.
+
+    like, part: as for `automl.data.sources.load_data`.
     """
     found, data = find_images(data, options.columns or (), part)
-    trained = None if like is None else like.images
-    if like is not None and (found is None) != (trained is None):
-        kinds = ("images", "a table") if trained is not None else ("a table", "images")
+    form = like.ready.form if like is not None and isinstance(like.ready, Images) else None
+    if like is not None and (found is None) != (form is None):
+        kinds = ("images", "a table") if form is not None else ("a table", "images")
         raise DataError(f"data: must be {kinds[0]}, as in training, got {kinds[1]}")
-    name = options.target if like is None else like.target.name
     if found is None:
-        return load(data, name)
+        return None, data
     if like is None and found.part != "train":
         came = " and ".join([found.part, *found.parts])
         raise DataError(
             f"data: must hold images to train on (x_train or x, or a folder train), but {found.source} holds {came} alone; "
             f"give it as {found.part}= beside images to train on, or rename them"
         )
-    return load_images(found, options, name, None if trained is None else trained.form)
+    return load_images(found, options, options.target if like is None else like.target_name, form), None
 
 
 def load_images(found: Found, options: DataOptions, name: object, form: ImageFormat | None = None) -> Loaded:
@@ -87,7 +99,7 @@ def load_images(found: Found, options: DataOptions, name: object, form: ImageFor
 # ------------------------------------------------------------------------------------------------------------------- labels
 
 
-def _labels(found: Found, name: object) -> tuple[pd.DataFrame, pd.Series[Any]]:
+def _labels(found: Found, name: object) -> tuple[pd.DataFrame, pd.Series[Any] | pd.DataFrame]:
     """Return the columns that may have roles, and the target, both for all rows; that of a Dataset is known only later."""
     rows = len(found.images)
     if found.is_inputs:
@@ -108,16 +120,15 @@ def _labels(found: Found, name: object) -> tuple[pd.DataFrame, pd.Series[Any]]:
     return frame, target
 
 
-def _rows(target: pd.Series[Any], broken: Broken) -> tuple[Array, list[str]]:
+def _rows(target: pd.Series[Any] | pd.DataFrame, broken: Broken) -> tuple[Array, list[str]]:
     """Return the rows with an image and a target, and the notice due."""
     intact = np.ones(len(target), dtype=bool)
     intact[list(broken)] = False
     missing = missing_target(target[intact])
     if missing.all():
-        raise DataError(f"target {target.name!r} must have values, all {len(missing)} rows are missing")
-    notice = (
-        f"{int(missing.sum())} of {len(target)} images have no target {target.name!r} (missing or infinite); they are left out"
-    )
+        raise DataError(f"target {name_of(target)!r} must have values, all {len(missing)} rows are missing")
+    without = f"{int(missing.sum())} of {len(target)} images have no target {name_of(target)!r}"
+    notice = f"{without} (missing or infinite); they are left out"
     return np.flatnonzero(intact)[~missing], [notice] if missing.any() else []
 
 

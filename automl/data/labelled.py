@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from automl.data.columns import Columns
 from automl.data.encoders import Encoder
@@ -11,26 +12,24 @@ from automl.data.image_load import load_images
 from automl.data.image_sources import find_images
 from automl.data.load import load
 from automl.data.options import DataOptions
+from automl.data.targets import AnyTarget
 from automl.errors import DataError
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def read_labelled(data: Any, encoder: Encoder, target: str) -> tuple[Features, pd.Series[Any]]:
-    """Return the features and the target of rows that have one; `target` is its name, where the data name any.
+def read_labelled(data: Any, encoder: Encoder, target: str | Sequence[str]) -> tuple[Features, AnyTarget]:
+    """Return the features and the target of rows that have one; `target` is its name, or the names of several.
 
     Of images in several parts (x_train, x_test; train/, test/) those of the test are taken. Raises `DataError` where the data
     aren't what the encoder takes, or have no target, and for images that can't be read: a score is one of all rows.
     """
     if isinstance(encoder, Columns):
-        loaded = load(data, None if isinstance(data, tuple) else target)
+        loaded = load(data, None if isinstance(data, tuple) else list(target) if isinstance(target, tuple) else target or None)
         every = encoder.transform(data[0] if isinstance(data, tuple) else loaded.frame)
-        features = tuple(column[loaded.rows] for column in every) if isinstance(data, tuple) else every
+        features = tuple(column[loaded.rows] for column in every) if isinstance(data, tuple) else tuple(every)
         return features, loaded.target
     found, _ = find_images(data, part="test")
     if found is None:
         raise DataError(f"data: must be images with their labels, as in training, got {type(data).__name__}")
     loaded = load_images(found, DataOptions(max_broken=0), target, encoder)
-    assert loaded.images is not None
-    return (loaded.images.stored,), loaded.target
+    assert loaded.ready is not None
+    return loaded.ready.features, loaded.target

@@ -20,7 +20,7 @@ from automl.errors import DataError, nearest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from automl.data.image_load import Images
+    from automl.data.ready import Ready
 
 
 _NUMBER = re.compile(r"-?\d+(\.\d*)?")
@@ -41,38 +41,59 @@ class Table:
 class Loaded:
     """A table with its target, row by row.
 
-    frame: the features, unique str names, index 0..rows-1. target: same index, nothing missing, `target.name` is its name.
-    rows: int64, the positions in the user's data of the rows kept (rows without a target are dropped). source: for reports.
-    positional: the data came as arrays without names. notices: one line each. images: in place of the features, where the rows
-    are images; the frame then holds what was beside them. reasons: one line each, of what was found out. parts: the user's own
-    rows for "validation" and "test", where the data hold them.
+    frame: the features, unique str names, index 0..rows-1. target: same index, nothing missing; a column each of several targets,
+    or of the steps ahead of a forecast; None where nothing is to be predicted. rows: int64, the positions in the user's data of
+    the rows kept (rows without a target are dropped). source: for reports. positional: the data came as arrays without names.
+    notices: one line each. ready: in place of the features, where rows are images, sequences or windows; the frame then holds
+    what was beside them. reasons: one line each, of what was found out. parts: the user's own rows for "validation" and "test",
+    where the data hold them. times: of windows, in the order of time. gap: the rows between two roles that play none, so that no
+    window reaches into another role.
     """
 
     frame: pd.DataFrame
-    target: pd.Series[Any]
+    target: pd.Series[Any] | pd.DataFrame | None
     rows: NDArray[np.int64]
     source: str
     positional: bool
     notices: tuple[str, ...]
-    images: Images | None = None
+    ready: Ready | None = None
     reasons: tuple[str, ...] = ()
     parts: Mapping[str, Any] = field(default_factory=dict)
+    times: NDArray[Any] | None = None
+    gap: int = 0
+
+    @property
+    def target_name(self) -> str:
+        """The name of what is predicted, those of several with commas between; "" where nothing is."""
+        return "" if self.target is None else name_of(self.target)
 
 
 def load(data: object, target: object = None) -> Loaded:
     """Return the features and the target of `data`: a path to CSV, TSV or Parquet, a DataFrame, or (X, y).
 
-    target: the name of the target column, needed for a path or DataFrame. The index of a frame is ignored: X and y belong
+    target: the name of the target column, or a list of several; without one, a path, a DataFrame or an array has features only.
+    The index of a frame is ignored: X and y belong
     together by position. Raises `DataError`.
     """
     if isinstance(data, tuple):
         if len(data) != 2:
             raise DataError(f"data: a tuple must be (X, y), got {len(data)} parts")
         table, values = _pair(data[0], data[1], target)
-    else:
-        table = read_table(data)
-        table, values = split_target(table, target)
-    return _joined(table, values)
+        return _joined(table, values)
+    table = read_table(data)
+    if target is None:
+        return _unlabelled(table)
+    return _joined(*split_target(table, target))
+
+
+def _unlabelled(table: Table) -> Loaded:
+    """Return a table of which nothing is to be predicted."""
+    if not len(table.frame):
+        raise DataError("data: must have rows, got none")
+    if not len(table.frame.columns):
+        raise DataError("data: must have columns, got none")
+    rows = np.arange(len(table.frame))
+    return Loaded(table.frame, None, rows, table.source, table.positional, table.notices)
 
 
 def read_table(data: object) -> Table:
@@ -146,8 +167,18 @@ def _objects(rows: Any) -> Any:
 # -------------------------------------------------------------------------------------------------------------------- target
 
 
-def split_target(table: Table, target: object) -> tuple[Table, pd.Series[Any]]:
-    """Take the target's column out of a table. Raises `DataError` where there is no such column."""
+def split_target(table: Table, target: object) -> tuple[Table, pd.Series[Any] | pd.DataFrame]:
+    """Take the target's column, or those of several, out of a table. Raises `DataError` where there is no such column."""
+    if isinstance(target, list) and target:  # a tuple is the name of one column with several levels
+        columns = []
+        for name in target:
+            table, column = _split_one(table, name)
+            columns.append(column)
+        return table, columns[0] if len(columns) == 1 else pd.concat(columns, axis=1)
+    return _split_one(table, target)
+
+
+def _split_one(table: Table, target: object) -> tuple[Table, pd.Series[Any]]:
     names = list(table.frame.columns)
     if table.positional:
         raise DataError("data: an array needs its target beside it; give (X, y)")
@@ -166,40 +197,56 @@ def split_target(table: Table, target: object) -> tuple[Table, pd.Series[Any]]:
     if len(matches) > 1:
         raise DataError(f"target: {target!r} must be one column, {len(matches)} have this name; rename all but one")
     frame = table.frame.drop(columns=matches[0])
-    return Table(frame, (), table.source, table.positional, table.notices), table.frame[matches[0]]
+    labels = tuple(label for name, label in zip(names, table.labels, strict=True) if name != matches[0])
+    return Table(frame, labels, table.source, table.positional, table.notices), table.frame[matches[0]]
 
 
 def _same(label: object, target: object) -> bool:
     return type(label) is type(target) and label == target
 
 
-def _pair(x: object, y: Any, name: object) -> tuple[Table, pd.Series[Any]]:
+def _pair(x: object, y: Any, name: object) -> tuple[Table, pd.Series[Any] | pd.DataFrame]:
     """Return the parts of (X, y), matched by position."""
     table, target = read_table(x), as_target(y, name)
-    frame, column = table.frame, str(target.name)
-    if column in frame.columns and frame[column].equals(target):
-        raise DataError(f"X must not hold the target, but its column {column!r} is y; drop it")
+    frame = table.frame
+    for column, values in target.items() if isinstance(target, pd.DataFrame) else [(str(target.name), target)]:
+        if column in frame.columns and frame[column].equals(values):
+            raise DataError(f"X must not hold the target, but its column {column!r} is y; drop it")
     if isinstance(x, pd.DataFrame) and isinstance(y, (pd.Series, pd.DataFrame)) and not x.index.equals(y.index):
         table = replace(table, notices=(*table.notices, "X and y have different indexes; their rows are matched by position"))
     return table, target
 
 
-def as_target(y: Any, name: object) -> pd.Series[Any]:
-    """Return the y of (X, y) as a column; `name` goes before its own."""
+def as_target(y: Any, name: object) -> pd.Series[Any] | pd.DataFrame:
+    """Return the y of (X, y) as a column, or as columns where there are several targets; `name` goes before their own."""
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+        y = y.iloc[:, 0]
     if isinstance(y, pd.DataFrame):
-        y = y.iloc[:, 0] if y.shape[1] == 1 else y.to_numpy()
+        return _several(y.to_numpy(), name if name is not None else list(y.columns))
     if not isinstance(y, pd.Series):
         array = y if isinstance(y, np.ndarray) else _vector(y)
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
+        if array.ndim == 2 and array.shape[1]:
+            return _several(array, name)
         if array.ndim != 1:
-            is_one_hot = array.ndim == 2 and array.dtype.kind in "biuf" and bool(((array == 0) | (array == 1)).all())
-            fix = "use y.argmax(1) for one column per class" if is_one_hot else "one target at a time"
-            raise DataError(f"y: must have one value for each row, got shape {array.shape}; {fix}")
+            raise DataError(f"y: must have one value for each row, or one for each row and target, got shape {array.shape}")
         y = pd.Series(array).infer_objects()
     label = name if name is not None else y.name
     target: pd.Series[Any] = y.reset_index(drop=True)
     return target.rename("target" if label is None else str(label))
+
+
+def _several(array: NDArray[Any], names: object) -> pd.DataFrame:
+    """Return a matrix of several targets as columns with names of their own. Raises `DataError` for one column per class."""
+    is_one_hot = array.dtype.kind in "biuf" and bool(((array == 0) | (array == 1)).all() and (array.sum(1) == 1).all())
+    if is_one_hot:
+        raise DataError(f"y: must have one value for each row, got shape {array.shape}; use y.argmax(1) for one column per class")
+    width = array.shape[1]
+    given = list(names) if isinstance(names, (list, tuple)) else [f"{names or 'target'}_{i}" for i in range(width)]
+    if len(given) != width or len(set(map(str, given))) != width:
+        raise DataError(f"target: must name each of the {width} columns of y once, got {listed(given)}")
+    return pd.DataFrame(array, columns=[str(label) for label in given]).infer_objects()
 
 
 def _vector(y: Any) -> NDArray[Any]:
@@ -208,7 +255,7 @@ def _vector(y: Any) -> NDArray[Any]:
     return np.asarray(y) if hasattr(y, "__array__") else np.array(list(y), dtype=object)
 
 
-def _joined(table: Table, target: pd.Series[Any]) -> Loaded:
+def _joined(table: Table, target: pd.Series[Any] | pd.DataFrame) -> Loaded:
     """Return the rows that have a target."""
     frame = table.frame
     if len(frame) != len(target):
@@ -216,15 +263,23 @@ def _joined(table: Table, target: pd.Series[Any]) -> Loaded:
     if not len(frame):
         raise DataError("data: must have rows, got none")
     if not len(frame.columns):
-        raise DataError(f"data: must have a column besides the target {target.name!r}, got none")
+        raise DataError(f"data: must have a column besides the target {name_of(target)!r}, got none")
     missing = missing_target(target)
     rows = np.flatnonzero(~missing)
     if not rows.size:
-        raise DataError(f"target {target.name!r} must have values, all {len(target)} rows are missing")
+        raise DataError(f"target {name_of(target)!r} must have values, all {len(target)} rows are missing")
     notices = list(table.notices)
     if missing.any():
         notices.append(
-            f"{int(missing.sum())} of {len(target)} rows have no target {target.name!r} (missing or infinite); they are left out"
+            f"{int(missing.sum())} of {len(target)} rows have no target {name_of(target)!r} (missing or infinite); "
+            "they are left out"
         )
         frame, target = frame.iloc[rows].reset_index(drop=True), target.iloc[rows].reset_index(drop=True)
     return Loaded(frame, target, rows, table.source, table.positional, tuple(notices))
+
+
+def name_of(target: pd.Series[Any] | pd.DataFrame) -> str:
+    """Return the name of a target, those of several with commas between."""
+    if isinstance(target, pd.DataFrame):
+        return str(target.attrs.get("name") or ", ".join(map(str, target.columns)))  # steps ahead are of one series
+    return str(target.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,25 @@ from numpy.typing import NDArray
 from automl.data.columns import Columns
 from automl.data.flips import flips_that_keep_labels
 from automl.data.pictures import gather
-from search_spaces.spec import CategoricalColumn, Classes, Image, Inputs, NumericColumn, Outputs, Table, Values
+from search_spaces.spec import (
+    CategoricalColumn,
+    Classes,
+    Image,
+    Inputs,
+    Labels,
+    NumericColumn,
+    Outputs,
+    Reconstruction,
+    Table,
+    Values,
+    Vector,
+)
 
 if TYPE_CHECKING:
     from automl.data.encoders import Encoder
     from automl.data.features import Features
     from automl.data.image_format import ImageFormat
+    from automl.metrics import TaskKind
 
 Array: TypeAlias = NDArray[Any]
 
@@ -61,7 +74,38 @@ def describe_table(features: Features, rows: Array, columns: Columns) -> Table:
     return Table(numeric, categorical, len(rows))
 
 
-def describe_target(target: Array, rows: Array, classes: Sequence[object]) -> Outputs:
+class Aimed(Protocol):
+    """What is to be predicted, as a task knows it."""
+
+    @property
+    def kind(self) -> TaskKind: ...
+
+    @property
+    def target(self) -> Array: ...
+
+    @property
+    def classes(self) -> Sequence[object]: ...
+
+    @property
+    def encoder(self) -> Encoder: ...
+
+    @property
+    def code(self) -> int | None: ...
+
+
+def describe_outputs(task: Aimed, rows: Array) -> Outputs:
+    """Return what networks are told of whatever is to be predicted, over `rows`."""
+    target = task.target[rows]
+    if task.kind == "reconstruction":
+        return Reconstruction(task.code or 2)
+    if task.kind == "multilabel":
+        return Labels(tuple(target.sum(0).tolist()), len(rows))
+    if target.ndim == 1:
+        return describe_target(task.target, rows, task.classes)
+    return Vector(tuple(target.mean(0).tolist()), tuple(_spread(column) for column in target.T))
+
+
+def describe_target(target: Array, rows: Array, classes: Sequence[object]) -> Classes | Values:
     """Return the occurrences of each class over `rows`, or mean and standard deviation where there are no classes."""
     if classes:
         return Classes(tuple(np.bincount(target[rows], minlength=len(classes)).tolist()))

@@ -35,8 +35,13 @@ class Target:
     classes: tuple[Label, ...]
 
 
-def missing_target(target: pd.Series[Any]) -> NDArray[np.bool_]:
-    """Return which rows have no target: missing, empty text, an infinite number, or a mark like `?` where all else is numbers."""
+def missing_target(target: pd.Series[Any] | pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which rows have no target: missing, empty text, an infinite number, or a mark like `?` where all else is numbers.
+
+    Of several targets a row must have all.
+    """
+    if isinstance(target, pd.DataFrame):
+        return np.asarray(np.any([missing_target(target[name]) for name in target.columns], axis=0))
     column = _usable(target)
     if column.storage == "number":
         return ~np.isfinite(column.cells.astype(np.float64))

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -24,10 +24,24 @@ from automl.training.feed import Feed, as_inputs, feed_of
 from search_spaces.configuration import Configuration
 from search_spaces.domains import Infeasible
 from search_spaces.language import Architecture
-from search_spaces.spec import Image, Inputs, Outputs, Values
+from search_spaces.spec import (
+    Classes,
+    Forecast,
+    Image,
+    Inputs,
+    Labels,
+    Mixed,
+    Outputs,
+    Reconstruction,
+    Table,
+    Values,
+    Vector,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Numbers: TypeAlias = Values | Vector | Forecast  # outputs that have units
 
 CPU = torch.device("cpu")
 _FULL = ("allocate memory", "not enough memory", "ALLOC_FAILED")  # what allocators of CPU and CUDA libraries say
@@ -109,9 +123,9 @@ def ran_out_of_memory(error: BaseException | None) -> bool:
 
 
 def device_for(task: Task) -> torch.device:
-    """Return where to train: images on a GPU where one is visible (CUDA_VISIBLE_DEVICES hides it), tables on the CPU."""
-    is_image = isinstance(task.folds[0].inputs, Image)
-    return torch.device("cuda") if is_image and torch.cuda.is_available() else CPU
+    """Return where to train: tables on the CPU, all else on a GPU where one is visible (CUDA_VISIBLE_DEVICES hides it)."""
+    is_small = isinstance(task.folds[0].inputs, Table | Mixed)
+    return torch.device("cuda") if not is_small and torch.cuda.is_available() else CPU
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
@@ -131,7 +145,7 @@ def predict(network: nn.Module, feed: Feed, outputs: Outputs, rows: int | None =
         rows: how many of the rows, the first ones; None: all of them.
 
     Returns:
-        Probabilities `(rows, classes)` as float32, or values `(rows,)` in the target's units as float64.
+        What `read_outputs` makes of the network's.
 
     """
     network.eval()
@@ -140,10 +154,26 @@ def predict(network: nn.Module, feed: Feed, outputs: Outputs, rows: int | None =
         if raw.shape != (len(feed) if rows is None else min(rows, len(feed)), outputs.width):
             expected = f"(batch, {outputs.width})"
             raise NetworkFault(f"{type(network).__name__}.forward must return {expected}, got {tuple(raw.shape)}")
-        if isinstance(outputs, Values):
+        return read_outputs(raw, outputs)
+
+
+def read_outputs(raw: Tensor, outputs: Outputs) -> NDArray[Any]:
+    """Return what outputs `(rows, width)` of a network mean.
+
+    Probabilities float32 of classes, `(rows, classes)`, or of labels, `(rows, labels)`; values float64 in the target's units,
+    `(rows,)`, or `(rows, width)` where there are several; errors of reconstruction float64, `(rows,)`.
+    """
+    match outputs:
+        case Classes():
+            return raw.float().softmax(1).cpu().numpy()
+        case Labels():
+            return raw.float().sigmoid().cpu().numpy()
+        case Reconstruction():
+            return raw.squeeze(1).double().cpu().numpy()
+        case Values():
             return in_units(raw.squeeze(1).double().cpu().numpy(), outputs)
-        probabilities: NDArray[Any] = raw.float().softmax(1).cpu().numpy()
-        return probabilities
+        case Vector() | Forecast():
+            return in_units(raw.double().cpu().numpy(), outputs)
 
 
 def predict_network(
@@ -151,18 +181,19 @@ def predict_network(
 ) -> NDArray[Any]:
     """Return the predictions of a network on the CPU for any number of rows (None: all); see `predict`."""
     if not len(features[0] if rows is None else rows):
-        return np.zeros(0) if isinstance(outputs, Values) else np.zeros((0, outputs.width), np.float32)
+        return read_outputs(torch.zeros(0, outputs.width), outputs)
     return predict(network, feed_of(features, rows, CPU), outputs)
 
 
-def in_units(standard: NDArray[np.float64], outputs: Values) -> NDArray[np.float64]:
+def in_units(standard: NDArray[np.float64], outputs: Numbers) -> NDArray[np.float64]:
     """Return standardised values in the target's units."""
-    return outputs.mean + outputs.std * standard
+    return np.asarray(outputs.mean) + np.asarray(outputs.std) * standard
 
 
-def standardised(target: NDArray[Any], outputs: Values) -> NDArray[np.float32]:
+def standardised(target: NDArray[Any], outputs: Numbers) -> NDArray[np.float32]:
     """Return a target in standard units; the difference is taken in float64, where large values keep their digits."""
-    return ((np.asarray(target, np.float64) - outputs.mean) / outputs.std).astype(np.float32)
+    standard = (np.asarray(target, np.float64) - np.asarray(outputs.mean)) / np.asarray(outputs.std)
+    return np.asarray(standard, np.float32)
 
 
 def load_network(

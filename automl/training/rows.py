@@ -13,8 +13,8 @@ from torch import Tensor
 
 from automl.task import Task
 from automl.training.feed import Feed, Stack, feed_of, to_tensor
-from automl.training.networks import standardised
-from search_spaces.spec import Outputs, Values
+from automl.training.networks import Numbers, standardised
+from search_spaces.spec import Outputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +26,8 @@ Batch: TypeAlias = tuple[Stack, Tensor, Tensor | None]
 class Rows:
     """Rows on one device.
 
-    features: as they are stored. target: int64 classes or float32 standardised values `(rows,)`. weight: float32 `(rows,)` with
+    features: as they are stored. target: int64 classes or float32 standardised values `(rows,)`, of several or of labels
+    `(rows, width)`. weight: float32 `(rows,)` with
     mean 1, or None.
     """
 
@@ -37,7 +38,7 @@ class Rows:
     @classmethod
     def of(cls, task: Task, rows: NDArray[np.int64], outputs: Outputs, device: torch.device) -> Rows:
         """Bring rows of a task to a device."""
-        target = standardised(task.target[rows], outputs) if isinstance(outputs, Values) else task.target[rows]
+        target = standardised(task.target[rows], outputs) if isinstance(outputs, Numbers) else task.target[rows]
         weights = loss_weight(task, rows)
         weight = None if weights is None else to_tensor(weights).to(device)
         return cls(feed_of(task.features, rows, device), to_tensor(target).to(device), weight)

@@ -136,7 +136,7 @@ def baseline_row(name: str, task: Task, seed: int) -> dict[str, Any]:
 
 def measured(task: Task, budget: float, seed: int) -> Iterator[dict[str, Any]]:
     """Yield the rows of one set of images, the baselines first."""
-    for name in baseline_names(task.kind):
+    for name in baseline_names(task):
         yield baseline_row(name, task, seed)
     for family in families_for(task.folds[0].inputs, task.folds[0].outputs, FAMILIES):
         yield family_row(family, task, budget, seed)

@@ -54,7 +54,7 @@ def test_the_linear_network_predicts_what_scikit_learn_predicts(kind, weighted, 
 
 def test_the_report_rows_are_predicted_too(toy_task):
     task = toy_task(report=np.arange(0, 300, 5))
-    for name in baseline_names("binary"):
+    for name in baseline_names(task):
         fitted = fit_baseline(name, task, task.folds[0], 0)
         chosen_again = np.isin(task.folds[0].choose, task.report)
         np.testing.assert_allclose(fitted.predictions[chosen_again], fitted.report[np.isin(task.report, task.folds[0].choose)])
@@ -66,7 +66,7 @@ def test_a_class_without_fit_rows_is_never_predicted(toy_task):
     target = task.target.copy()
     target[task.folds[0].fit[target[task.folds[0].fit] == 1]] = 0
     task = toy_task("multiclass", target=target)
-    for name in baseline_names("multiclass"):
+    for name in baseline_names(task):
         predictions = fit_baseline(name, task, task.folds[0], 0).predictions
         assert predictions.shape == (100, 3)
         np.testing.assert_allclose(predictions.sum(1), 1, atol=1e-5)

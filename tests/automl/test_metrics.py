@@ -141,8 +141,8 @@ def test_loss_is_lower_for_the_better():
         ("auc", "binary", "did you mean 'roc_auc'"),
         ("acuracy", "multiclass", "did you mean 'accuracy'"),
         ("rsme", "regression", "metric of a regression task must be one of rmse, mae, mse, r2, got 'rsme'; did you mean 'rmse'"),
-        ("rmse", "binary", "it scores regression tasks"),
-        ("roc_auc", "regression", "it scores binary and multiclass tasks"),
+        ("rmse", "binary", "it scores regression and forecast tasks"),
+        ("roc_auc", "regression", "it scores binary and multiclass and multilabel tasks"),
     ],
 )
 def test_an_unknown_metric_is_an_option_error(name, kind, text):
@@ -152,5 +152,12 @@ def test_an_unknown_metric_is_an_option_error(name, kind, text):
 
 
 def test_every_kind_of_task_has_a_default():
-    assert [default_metric(kind).name for kind in TASK_KINDS] == ["roc_auc", "accuracy", "rmse"]
+    assert [default_metric(kind).name for kind in TASK_KINDS] == [
+        "roc_auc",
+        "accuracy",
+        "rmse",
+        "roc_auc",
+        "mae",
+        "reconstruction_error",
+    ]
     assert all(metric(default_metric(kind).name, kind) is default_metric(kind) for kind in TASK_KINDS)

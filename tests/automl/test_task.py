@@ -346,7 +346,7 @@ WRONG_OPTIONS = {
     "class weight of nobody": ({"class_weight": {"yess": 2}}, "got 'yess'; did you mean 'yes'"),
     "negative class weight": ({"class_weight": {"yes": -2}}, r"class_weight\['yes'\] must be a number, 0 or more"),
     "metric": ({"metric": "acuracy"}, "did you mean 'accuracy'"),
-    "metric of another task": ({"metric": "rmse"}, "it scores regression tasks"),
+    "metric of another task": ({"metric": "rmse"}, "it scores regression and forecast tasks"),
     "kind": ({"kind": "binry"}, "did you mean 'binary'"),
     "column kind": ({"columns": {"word": "categoric"}}, "did you mean 'categorical'"),
     "column": ({"columns": {"wrod": "text"}}, "did you mean 'word'"),

@@ -141,7 +141,7 @@ def test_past_deadlines(toy_task, toy_configuration, checkpoints):
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 def test_baselines_are_trials_too(kind, toy_task, checkpoints):
     task = toy_task(kind)
-    names = baseline_names(kind)
+    names = baseline_names(task)
     trials = [a_trial(name, number=i, configuration_number=-1 - i, stop=1, total=1) for i, name in enumerate(names)]
     outcomes = run_trials(trials, task, checkpoints)
     assert [outcome.status for outcome in outcomes] == ["finished"] * 3

@@ -58,7 +58,7 @@ def test_a_user_may_choose_another_task():
 @pytest.mark.parametrize(
     ("values", "kind", "error", "words"),
     [
-        ([1, 2] * 9, "clasification", OptionError, "binary, multiclass, regression, got 'clasification'"),
+        ([1, 2] * 9, "clasification", OptionError, "must be one of binary, multiclass, regression, multilabel"),
         ([1, 2] * 9, "multi-class", OptionError, "did you mean 'multiclass'?"),
         ([1] * 9, None, DataError, "two different values, got '1' alone"),
         (["a"] * 9, None, DataError, "got 'a' alone"),
