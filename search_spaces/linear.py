@@ -13,26 +13,32 @@ from search_spaces.columns import Centre
 from search_spaces.images import PooledPixels, Standardise
 from search_spaces.language import Architecture
 from search_spaces.layers import head
-from search_spaces.spec import Image, Table, as_table
+from search_spaces.spec import Image, Table, TimeSeries, as_table
+from search_spaces.summary import SeriesSummary
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
 SIDE = 16  # pixels: images are pooled until neither side is longer
+POINTS = (32, 16)  # that sequences are resampled to, of few channels and of many
+_FEW_CHANNELS = 4
 MOST = 128  # one-hot codes of a column: the features are dense, and rarer codes hardly move a linear model
 
 
 class Linear(Architecture):
     """One linear layer: logistic or linear regression.
 
-    Of a table it sees standardised numbers, flags of missing values and one-hot codes; of images pixels pooled to `SIDE` at most.
+    Of a table it sees standardised numbers, flags of missing values and one-hot codes; of images pixels pooled to `SIDE` at most;
+    of sequences statistics and the sequence resampled to `POINTS` (see `SeriesSummary`).
     `build` returns a `LinearNetwork`, whose layer may also be set from a closed-form fit on its `features`.
     """
 
-    takes = (Table, Image)
+    takes = (Table, Image, TimeSeries)
 
     def build(self, inputs: Inputs, outputs: Outputs) -> LinearNetwork:
         """Return the network, at base rates (or the mean) and random slopes."""
+        if isinstance(inputs, TimeSeries):
+            return LinearSeries(inputs, outputs)
         return LinearPixels(inputs, outputs) if isinstance(inputs, Image) else LinearTable(as_table(inputs), outputs)
 
 
@@ -61,6 +67,24 @@ class LinearPixels(LinearNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, or values in standard units."""
         out: Tensor = self.linear(self.features(images))
+        return out
+
+
+class LinearSeries(LinearNetwork):
+    """Statistics of sequences, and the sequences resampled."""
+
+    def __init__(self, inputs: TimeSeries, outputs: Outputs) -> None:
+        super().__init__()
+        self.summary = SeriesSummary(inputs, POINTS[len(inputs.channels) > _FEW_CHANNELS])
+        self.linear = head(self.summary.width, outputs)
+
+    def features(self, *inputs: Tensor) -> Tensor:
+        summary: Tensor = self.summary(*inputs)
+        return summary
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return logits, or values in standard units."""
+        out: Tensor = self.linear(self.features(values, lengths))
         return out
 
 
