@@ -20,13 +20,16 @@ from search_spaces.mlp import MLP
 from search_spaces.optimizers import AdamW, Recipe
 from search_spaces.resnet import ResNet
 from search_spaces.schedules import Cosine
+from search_spaces.series_mlp import SeriesMLP
 from search_spaces.spec import Image
+from search_spaces.temporal import TCN
+from search_spaces.text_cnn import TextCNN
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
 # Those that are searched; of those that suit a task, the first is the default.
-FAMILIES: tuple[type[Architecture], ...] = (MLP, VGG, ResNet, Inception, DenseNet, Cell, ViT)
+FAMILIES: tuple[type[Architecture], ...] = (MLP, VGG, ResNet, Inception, DenseNet, Cell, ViT, TCN, SeriesMLP, TextCNN)
 KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear)  # may stand in a file
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from search_spaces.configuration import FAMILIES, KNOWN
 from search_spaces.made_up import agree
-from search_spaces.spec import Image, Table
+from search_spaces.spec import Image, Table, Text, TimeSeries
 from search_spaces.testing import INPUTS, OUTPUTS, check_family
 
 COMBINATIONS = [
@@ -17,7 +17,7 @@ COMBINATIONS = [
 FIRST = {type(inputs): {name: inputs} for name, inputs in reversed(INPUTS.items())}  # of each kind
 
 
-@pytest.mark.parametrize("kind", [Table, Image])
+@pytest.mark.parametrize("kind", [Table, Image, TimeSeries, Text])
 def test_every_kind_of_inputs_has_families(kind):
     assert [family for family in FAMILIES if kind in family.takes]
 
