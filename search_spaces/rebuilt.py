@@ -31,6 +31,7 @@ MOST = 128  # codes of a column: rarer ones count as missing
 LARGEST = 10.0  # standard deviations, of a column that is nearly always the same or of a pixel that is none
 _STEPS = 4  # points between two quantiles at which a bent column is measured
 _NARROWEST = 1e-6  # columns of less spread hold nothing to rebuild
+_RAREST = 1e-6  # of what stands for a probability
 _BENT = 0.999 * CLIP  # what is unbent: behind it one digit is a world
 
 
@@ -38,13 +39,15 @@ class Rebuilt(nn.Module):
     """What is rebuilt of tables (texts beside them aren't) and of images. A row of which nothing can be rebuilt has error 0.
 
     `width` is the number of outputs that rebuild a row, at least 1: of a table one for each number, then logits for the codes of
-    each category; of images one for each pooled pixel, channel by channel. Raises `Infeasible` for other inputs.
+    each category; of images one for each pooled pixel, channel by channel. `columns` is the number of columns, or of pixels, that
+    an error is the mean of where none is missing, at least 1. Raises `Infeasible` for other inputs.
     """
 
     def __init__(self, inputs: Inputs) -> None:
         super().__init__()
         self.what: _Parts = _Pixels(inputs) if isinstance(inputs, Image) else _Columns(as_table(inputs))
         self.width = self.what.width
+        self.columns = self.what.columns
 
     def targets(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the rows of the inputs hold, finite, and whether (1 or 0), both float32 `(batch, width)`.
@@ -56,6 +59,10 @@ class Rebuilt(nn.Module):
     def values(self, outputs: Tensor) -> Tensor:
         """Return outputs `(batch, width)` in the form of the targets: numbers are as they were, logits become probabilities."""
         return self.what.values(outputs.float())
+
+    def outputs(self, values: Tensor) -> Tensor:
+        """Return outputs whose `values` are these `(batch, width)`, if what should be probabilities is."""
+        return self.what.outputs(values)
 
     def error(self, outputs: Tensor, *tensors: Tensor) -> Tensor:
         """Return the mean squared error of each row `(batch,)` over the columns or pixels that it has."""
@@ -71,6 +78,7 @@ class Rebuilt(nn.Module):
 
 class _Parts(nn.Module, ABC):
     width: int
+    columns: int
     shares: Tensor  # (width,): how much of a column each output is, so that they sum to 1 over a column
 
     @abstractmethod
@@ -78,6 +86,9 @@ class _Parts(nn.Module, ABC):
 
     @abstractmethod
     def values(self, outputs: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def outputs(self, values: Tensor) -> Tensor: ...
 
     @abstractmethod
     def restored(self, values: Tensor) -> tuple[Tensor, ...]: ...
@@ -90,6 +101,7 @@ class _Columns(_Parts):
         self.codes = _Codes(table)
         self.idle = self.numbers.width + self.codes.width == 0
         self.width = max(1, self.numbers.width + self.codes.width)
+        self.columns = max(1, self.numbers.width + len(self.codes.sizes))
         shares = [1.0] * self.numbers.width + [1.0 / size for size in self.codes.sizes for _ in range(size)]
         self.register_buffer("shares", torch.tensor(shares or [1.0]))
 
@@ -112,6 +124,12 @@ class _Columns(_Parts):
             return self.codes.probabilities(outputs)
         numbers, codes = outputs[:, : self.numbers.width], outputs[:, self.numbers.width :]
         return torch.cat([numbers, self.codes.probabilities(codes)], 1)
+
+    def outputs(self, values: Tensor) -> Tensor:
+        if not self.codes.width:
+            return values
+        logits = values[:, self.numbers.width :].clamp_min(_RAREST).log()
+        return torch.cat([values[:, : self.numbers.width], logits], 1) if self.numbers.width else logits
 
     def restored(self, values: Tensor) -> tuple[Tensor, ...]:
         numbers = values[:, : self.numbers.width]
@@ -223,6 +241,7 @@ class _Pixels(_Parts):
         super().__init__()
         self.standardise, self.pool = Standardise(image), PooledPixels(image, SIDE)
         self.image, self.width = image, PooledPixels.width(image, SIDE)
+        self.columns = self.width
         self.register_buffer("shares", torch.ones(self.width))
 
     def targets(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -231,6 +250,9 @@ class _Pixels(_Parts):
 
     def values(self, outputs: Tensor) -> Tensor:
         return outputs
+
+    def outputs(self, values: Tensor) -> Tensor:
+        return values
 
     def restored(self, values: Tensor) -> tuple[Tensor, ...]:
         """Return images in which each square is of one colour."""
