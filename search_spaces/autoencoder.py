@@ -62,7 +62,7 @@ class Coding(nn.Module, ABC):
         """Return the codes that the decoder sees in training, and what they cost beside the error, `(batch,)` or a number."""
 
 
-class Kind(Searchable, ABC):
+class CodeKind(Searchable, ABC):
     """What training makes small."""
 
     @abstractmethod
@@ -70,7 +70,7 @@ class Kind(Searchable, ABC):
         """Return the module. columns: over how many the error of a row is the mean."""
 
 
-class Plain(Kind):
+class PlainCode(CodeKind):
     """The error itself."""
 
     def build(self, width_in: int, code: int, columns: float) -> Coding:
@@ -78,7 +78,7 @@ class Plain(Kind):
         return _Denoised(width_in, code, 0.0)
 
 
-class Denoising(Kind):
+class DenoisingCode(CodeKind):
     """The error of the row as it was, rebuilt from one in which a share `noise` of the cells is that of other rows.
 
     Vincent et al., "Extracting and Composing Robust Features with Denoising Autoencoders" (2008); cells of other rows of the
@@ -92,7 +92,7 @@ class Denoising(Kind):
         return _Denoised(width_in, code, self.noise)
 
 
-class Variational(Kind):
+class VariationalCode(CodeKind):
     """The error, rebuilt from a code that is drawn from a normal distribution, and its divergence from the standard one.
 
     Kingma and Welling, "Auto-Encoding Variational Bayes" (2014), equation 10, with one draw; `beta` as in Higgins et al.,
@@ -154,16 +154,16 @@ class Autoencoder(Architecture):
     takes = (Table,)
     gives = (Reconstruction,)
 
-    kind: Kind = OneOf(Plain, Denoising, Variational)
+    kind: CodeKind = OneOf(PlainCode, DenoisingCode, VariationalCode)
     input: TableInput = OneOf(TableInput)
     activation: str = Choice(*ACTIVATIONS, default="silu")
     normalisation: str = Choice("none", "batch", "layer", default="batch")
     width: int = Int(16, 512, log=True, multiple_of=8, default=128)
     depth: int = Int(1, 4, default=2)
 
-    def build(self, inputs: Inputs, outputs: Outputs) -> Autoencoding:
+    def build(self, inputs: Inputs, outputs: Outputs) -> AutoencoderNetwork:
         """Return the network."""
-        return Autoencoding(self, inputs, outputs)
+        return AutoencoderNetwork(self, inputs, outputs)
 
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:  # noqa: ARG004  the signature is the language's
@@ -171,7 +171,7 @@ class Autoencoder(Architecture):
         return {f"input/{path}": override for path, override in TableInput.narrow(as_table(inputs)).items()}
 
 
-class Autoencoding(RebuildingNetwork):
+class AutoencoderNetwork(RebuildingNetwork):
     """What an `Autoencoder` builds.
 
     **Shape**: the tensors of the inputs to `(batch, 1)`, the error of each row; in training what is made small.
@@ -225,19 +225,19 @@ def _hidden(width_in: int, family: Autoencoder) -> nn.Sequential:
 class LinearAutoencoder(Architecture):
     """The baselines: principal components of what is rebuilt, missing at its mean; without components the mean row alone.
 
-    `build` returns a `LinearAutoencoding`, which is set in closed form.
+    `build` returns a `LinearAutoencoderNetwork`, which is set in closed form.
     """
 
     takes = (Table, Image)
     gives = (Reconstruction,)
 
-    def build(self, inputs: Inputs, outputs: Outputs) -> LinearAutoencoding:
+    def build(self, inputs: Inputs, outputs: Outputs) -> LinearAutoencoderNetwork:
         """Return the network, at random components about a mean of 0."""
-        return LinearAutoencoding(inputs, outputs)
+        return LinearAutoencoderNetwork(inputs, outputs)
 
 
-class LinearAutoencoding(RebuildingNetwork):
-    """What a `LinearAutoencoder` builds; **shape** as of `Autoencoding`."""
+class LinearAutoencoderNetwork(RebuildingNetwork):
+    """What a `LinearAutoencoder` builds; **shape** as of `AutoencoderNetwork`."""
 
     mean: Tensor
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from search_spaces.attention import ViT
 from search_spaces.augmentation import Augmentation, ImageAugmentation, NoAugmentation
+from search_spaces.autoencoder import Autoencoder, LinearAutoencoder
 from search_spaces.averaging import EMA, NoAveraging
 from search_spaces.cell import Cell
 from search_spaces.convnet import VGG, Inception
@@ -29,8 +30,20 @@ if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
 # Those that are searched; of those that suit a task, the first is the default.
-FAMILIES: tuple[type[Architecture], ...] = (MLP, VGG, ResNet, Inception, DenseNet, Cell, ViT, TCN, SeriesMLP, TextCNN)
-KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear)  # may stand in a file
+FAMILIES: tuple[type[Architecture], ...] = (
+    MLP,
+    VGG,
+    ResNet,
+    Inception,
+    DenseNet,
+    Cell,
+    ViT,
+    TCN,
+    SeriesMLP,
+    TextCNN,
+    Autoencoder,
+)
+KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear, LinearAutoencoder)  # may stand in a file
 
 
 class Configuration(Searchable):

@@ -5,7 +5,15 @@ import itertools
 import pytest
 import torch
 
-from search_spaces.autoencoder import Autoencoder, Denoising, Kind, LinearAutoencoder, Plain, RebuildingNetwork, Variational
+from search_spaces.autoencoder import (
+    Autoencoder,
+    CodeKind,
+    DenoisingCode,
+    LinearAutoencoder,
+    PlainCode,
+    RebuildingNetwork,
+    VariationalCode,
+)
 from search_spaces.base import Infeasible
 from search_spaces.layers import ACTIVATIONS, NORMALISATIONS, set_dropout_generator
 from search_spaces.made_up import INPUTS, OUTPUTS, made_up_batch
@@ -13,7 +21,7 @@ from search_spaces.rebuilt import Rebuilt
 from search_spaces.spec import CategoricalColumn, NumericColumn, Reconstruction, Table
 from search_spaces.testing import check_family
 
-KINDS = (Plain(), Denoising(), Variational())
+KINDS = (PlainCode(), DenoisingCode(), VariationalCode())
 LINE = tuple(i / 24 - 1 for i in range(49))
 COLUMNS = Table(tuple(NumericColumn(name, 0.0, 0.6, LINE, 0.0) for name in "abcd"), (CategoricalColumn("e", (0, 100, 100)),), 200)
 
@@ -38,7 +46,7 @@ def test_families_conform(family: type[Autoencoder], name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda each: type(each).__name__)
-def test_each_kind_rebuilds_what_two_numbers_say(kind: Kind) -> None:
+def test_each_kind_rebuilds_what_two_numbers_say(kind: CodeKind) -> None:
     network, batch = build(Autoencoder(kind=kind, width=64)), rows(512, 0)
     set_dropout_generator(network, torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3, fused=True)
@@ -62,7 +70,7 @@ def test_each_kind_rebuilds_what_two_numbers_say(kind: Kind) -> None:
 
 
 def test_kinds_differ_in_training_alone() -> None:
-    networks = [build(Autoencoder(kind=kind)) for kind in (Plain(), Denoising(noise=0.4), Variational(beta=1.0))]
+    networks = [build(Autoencoder(kind=kind)) for kind in (PlainCode(), DenoisingCode(noise=0.4), VariationalCode(beta=1.0))]
     plain, *others = networks
     for network in others:
         network.load_state_dict(plain.state_dict(), strict=False)
@@ -77,7 +85,7 @@ def test_kinds_differ_in_training_alone() -> None:
 
 
 def test_noise_exchanges_so_many_cells_within_their_columns() -> None:
-    coding = Denoising(noise=0.25).build(4, 2, 4.0)
+    coding = DenoisingCode(noise=0.25).build(4, 2, 4.0)
     set_dropout_generator(coding, torch.Generator().manual_seed(0))
     numbers = torch.arange(4000.0).view(1000, 4)
     (noisy,) = coding.corrupted((numbers,))
