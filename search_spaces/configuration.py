@@ -18,6 +18,7 @@ from search_spaces.leaves import Options
 from search_spaces.linear import Linear
 from search_spaces.losses import CrossEntropy
 from search_spaces.mlp import MLP
+from search_spaces.naive import NaiveForecast
 from search_spaces.optimizers import AdamW, Recipe
 from search_spaces.resnet import ResNet
 from search_spaces.schedules import Cosine
@@ -43,7 +44,7 @@ FAMILIES: tuple[type[Architecture], ...] = (
     TextCNN,
     Autoencoder,
 )
-KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear, LinearAutoencoder)  # may stand in a file
+KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear, NaiveForecast, LinearAutoencoder)  # may stand in a file
 
 
 class Configuration(Searchable):
