@@ -68,7 +68,10 @@ class Limits:
 
 
 class Forecast:
-    """Tells how long a proposal will train, from the epochs seen: its own configuration's, else the median of all."""
+    """Tells how long a proposal will train, from the epochs seen: its own configuration's, else the median of all.
+
+    A pass of pretraining is taken to be as long as an epoch.
+    """
 
     def __init__(self) -> None:
         self._paces: dict[int, float] = {}
@@ -77,11 +80,15 @@ class Forecast:
         """Take the pace (seconds an epoch, all folds together) from the outcomes of a proposal."""
         epochs = sum(len(outcome.curve) for outcome in outcomes) / len(outcomes)
         if epochs:
-            self._paces[proposal.number] = sum(outcome.seconds for outcome in outcomes) / epochs
+            self._paces[proposal.number] = sum(outcome.seconds for outcome in outcomes) / (epochs + _passes(proposal))
 
     def seconds(self, proposal: Proposal) -> float:
         """Return the seconds this proposal will take; 0 while nothing is known."""
         if not self._paces:
             return 0.0
         pace = self._paces.get(proposal.number) or statistics.median(self._paces.values())
-        return pace * (proposal.stop - proposal.start)
+        return pace * (proposal.stop - proposal.start + _passes(proposal))
+
+
+def _passes(proposal: Proposal) -> int:
+    return 0 if proposal.start else proposal.configuration.recipe.pretraining.passes()

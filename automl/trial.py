@@ -61,7 +61,7 @@ class Outcome:
 
     score: the metric on the fold's choose rows, in the metric's own sign, of the best epoch; None unless status is in SCORED.
     epochs: trained in all rungs together; best_epoch: the one scored (of boosting, its iterations). seconds: spent in this trial,
-    scoring included.
+    scoring included, and pretraining, which only the trial that begins a training has.
     predict_ms: milliseconds to predict 1000 rows. curve: (epoch, score) for each epoch trained in this trial.
     """
 

@@ -20,10 +20,11 @@ from search_spaces.losses import CrossEntropy
 from search_spaces.mlp import MLP
 from search_spaces.naive import NaiveForecast
 from search_spaces.optimizers import AdamW, Recipe
+from search_spaces.pretraining import Autoencoding, NoPretraining
 from search_spaces.resnet import ResNet
 from search_spaces.schedules import Cosine
 from search_spaces.series_mlp import SeriesMLP
-from search_spaces.spec import Image
+from search_spaces.spec import Image, Reconstruction, Table
 from search_spaces.temporal import TCN
 from search_spaces.text_cnn import TextCNN
 
@@ -91,6 +92,7 @@ def space_for(
     narrowed: dict[str, object] = {"architecture": OneOf(*suited), "recipe/loss/kind": Choice(*losses)}
     narrowed["recipe/batch_size"] = _batch_sizes(inputs)
     narrowed |= _image_choices(inputs, outputs) if isinstance(inputs, Image) else _TABLE_CHOICES
+    narrowed |= _pretraining(inputs, outputs, suited)
     for family in suited:
         own = getattr(family, "narrow", None)
         if own is not None:
@@ -127,6 +129,14 @@ def _image_choices(inputs: Image, outputs: Outputs) -> dict[str, object]:
         "augmentation": OneOf(ImageAugmentation),
         **{f"augmentation/ImageAugmentation/{path}": override for path, override in own},
     }
+
+
+def _pretraining(inputs: Inputs, outputs: Outputs, families: tuple[type[Architecture], ...]) -> dict[str, object]:
+    """Return the choices where rows can be rebuilt, and networks have layers to pretrain and another task; else none."""
+    rebuilds = isinstance(inputs, Table | Image) and not isinstance(outputs, Reconstruction)
+    if not rebuilds or all(family is Linear for family in families):
+        return {"recipe/pretraining": OneOf(NoPretraining)}
+    return {f"recipe/pretraining/Autoencoding/{path}": override for path, override in Autoencoding.narrow(inputs).items()}
 
 
 def _batch_sizes(inputs: Inputs) -> object:

@@ -1,4 +1,4 @@
-"""How a network is trained: optimizer, schedule, batch size, penalties, clipping, loss, averaging.
+"""How a network is trained: optimizer, schedule, batch size, penalties, clipping, loss, averaging, pretraining.
 
 A recipe is searched like an architecture, and holds nothing that its optimizer doesn't use: `recipe/optimizer/AdamW/weight_decay`
 exists only where AdamW was chosen. Ranges suit small networks on standardised inputs.
@@ -39,6 +39,7 @@ from search_spaces.penalties import (
     Regularisation,
     is_matrix,
 )
+from search_spaces.pretraining import Autoencoding, NoPretraining, Pretraining
 from search_spaces.schedules import Constant, Cosine, OneCycle, Schedule, Step
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Autoencoding",
     "Averaging",
     "BinaryCrossEntropy",
     "ClipNorm",
@@ -70,9 +72,11 @@ __all__ = [
     "NoAveraging",
     "NoClipping",
     "NoPenalty",
+    "NoPretraining",
     "OneCycle",
     "Optimizer",
     "OwnError",
+    "Pretraining",
     "RMSprop",
     "Recipe",
     "Regularisation",
@@ -177,3 +181,4 @@ class Recipe(Searchable):
     clipping: Clipping = OneOf(NoClipping, ClipNorm, ClipValue)
     loss: Loss = OneOf(CrossEntropy, Focal, MSE, MAE, Huber, BinaryCrossEntropy, OwnError)
     averaging: Averaging = OneOf(NoAveraging, EMA)
+    pretraining: Pretraining = OneOf(NoPretraining, Autoencoding)

@@ -141,11 +141,13 @@ class Course:
         Of images that are decoded on the way nothing can be said: most of that time may be the decoder's.
         """
         epochs = min(self.span.stop - self.span.start, _TELLING)
-        seconds = self.predict_ms / 1000 * len(self.rows) / 1000 * (1 + _BACKWARD) * epochs
+        passes = self.learner.recipe.pretraining.passes()
+        seconds = self.predict_ms / 1000 * len(self.rows) / 1000 * (1 + _BACKWARD) * (epochs + passes)
         tells = self.span.choosy and not self.progress.epoch and isinstance(self.rows.features, Resident)
         if not tells or self.clock.fits(seconds / _TOO_SLOW):
             return ""
         what = f"{epochs} epochs" if epochs > 1 else "an epoch"
+        what = f"pretraining and {what}" if passes else what
         return f"{what} would take about {seconds:.1f} s, far more than the {self.clock.left():.1f} s there are"
 
     def examine(self) -> tuple[NDArray[Any], float]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from automl.training.average import Average
 from automl.training.checkpoint import Weights
-from automl.training.networks import NetworkFault, build_network, derived_seed
+from automl.training.networks import NetworkFault, build_network, derived_seed, described
 from search_spaces.configuration import Configuration
 from search_spaces.layers import set_dropout_generator
 from search_spaces.spec import Inputs, Outputs
@@ -112,6 +112,14 @@ class Learner:
         if self.device.type == "cuda":
             states["global_cuda"] = torch.cuda.get_rng_state(self.device)
         return states
+
+
+def backward(network: nn.Module, loss: Tensor) -> None:
+    """Compute the gradients of a loss. Raises `NetworkFault` for whatever the network's code raises there."""
+    try:
+        loss.backward()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise NetworkFault(f"the gradient of {type(network).__name__} raised {described(error)}") from error
 
 
 def _copied(network: nn.Module) -> Weights:

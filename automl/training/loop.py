@@ -1,6 +1,7 @@
 """The training loop: one network, one fold, from epoch `start` to epoch `stop` of `total`.
 
-Read from top to bottom: `train` prepares, `_epochs` goes from epoch to epoch, `train_epoch` from step to step. Nothing calls back
+Read from top to bottom: `train` prepares, `_epochs` pretrains where the recipe says so and goes from epoch to epoch,
+`train_epoch` from step to step. Pretraining belongs to no epoch, but to the seconds of the trial that begins. Nothing calls back
 and nothing reports from within: what became of it is the value that `train` returns. Stopping at an epoch and going on later,
 in another process, gives the very weights of training in one go (on the CPU).
 """
@@ -20,17 +21,17 @@ from automl.training.checkpoint import Snapshot
 from automl.training.clock import Clock
 from automl.training.course import Course, Ending, Exam, Span, Trained
 from automl.training.feed import as_inputs
-from automl.training.learner import Learner, own_randomness
+from automl.training.learner import Learner, backward, own_randomness
 from automl.training.networks import (
     CPU,
     NetworkFault,
-    described,
     device_for,
     forward,
     mixed_precision,
     one_thread,
     ran_out_of_memory,
 )
+from automl.training.pretraining import pretrain
 from automl.training.rows import Rows
 from search_spaces.augmentation import Mix
 from search_spaces.configuration import Configuration
@@ -65,6 +66,10 @@ def _epochs(course: Course) -> tuple[Ending, str]:
     hopeless = course.hopeless()
     if hopeless:
         return "cut", hopeless
+    if not course.progress.epoch:
+        pretrained = pretrain(course.learner, course.rows, course.span.seed, course.clock)
+        if pretrained.ending is not None:
+            return pretrained.ending, pretrained.reason
     while course.progress.epoch < course.span.stop and not course.progress.stopped:
         ended = _epoch(course, course.progress.epoch + 1)
         if ended is not None:
@@ -112,7 +117,7 @@ def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clo
         with mixed_precision(learner.device):
             outputs = forward(network, inputs)
         loss = _mean_loss(recipe.loss, outputs.float(), (target, weight), mix)
-        _backward(network, loss)
+        backward(network, loss)
         recipe.regularisation.add_gradient(parameters)
         recipe.clipping.apply(parameters)
         learner.optimizer.step()
@@ -135,13 +140,6 @@ def _mean_loss(loss: Loss, outputs: Tensor, rows: tuple[Tensor, Tensor | None], 
     return torch.lerp(other, own, mix.share).mean()
 
 
-def _backward(network: nn.Module, loss: Tensor) -> None:
-    try:
-        loss.backward()  # type: ignore[no-untyped-call]
-    except RuntimeError as error:
-        raise NetworkFault(f"the gradient of {type(network).__name__} raised {described(error)}") from error
-
-
 def fit_all(configuration: Configuration, task: Task, fold: Fold, epochs: int, total: int, seed: int) -> nn.Module:
     """Train a configuration on the fit rows of `fold` alone, for a fixed number of epochs; return it in evaluation mode.
 
@@ -153,6 +151,9 @@ def fit_all(configuration: Configuration, task: Task, fold: Fold, epochs: int, t
         with one_thread(), own_randomness(device):
             learner = Learner(configuration, fold.inputs, fold.outputs, seed, device)
             rows = Rows.of(task, fold.fit, fold.outputs, device)
+            pretrained = pretrain(learner, rows, seed, Clock(None))
+            if pretrained.ending is not None:
+                raise NoModelError(f"refit: pretraining must stay finite, but {pretrained.reason}")
             for epoch in range(1, epochs + 1):
                 _, loss = train_epoch(learner, rows, epoch, total, Clock(None))
                 if not math.isfinite(loss):
