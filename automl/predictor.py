@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from automl import __version__
 from automl.card import model_card
-from automl.data.columns import Columns
-from automl.data.encoders import Encoder, encoder_to_dict
+from automl.data.encoders import Encoder, encoder_to_dict, in_short
 from automl.data.features import Features
+from automl.data.image_format import ImageFormat
 from automl.errors import OptionError
 from automl.member import Member, mean_prediction, weights_of
 from automl.metrics import LIKELY, METRICS, TaskKind
@@ -55,9 +55,7 @@ class Predictor:
     def __repr__(self) -> str:
         families = ", ".join(sorted({type(member.architecture).__name__ for member in self.members}))
         number = f"{len(self.members)} x " if len(self.members) > 1 else ""
-        encoder = self.encoder
-        takes = f"columns={len(encoder.names)}" if isinstance(encoder, Columns) else f"images={encoder.height}x{encoder.width}"
-        return f"Predictor({number}{families}, {self.kind}, target={self.target!r}, {takes})"
+        return f"Predictor({number}{families}, {self.kind}, target={self.target!r}, {in_short(self.encoder)})"
 
     def predict(self, data: Any) -> NDArray[Any]:
         """Return for each row the most probable label, in the type that it had in the data, or the value, as `(rows,)`.
@@ -66,7 +64,9 @@ class Predictor:
 
         data: of a model of tables a DataFrame, a path to CSV, TSV or Parquet, an array with the columns in the order of the
         training data, a dict of columns or a list of dicts; columns that the model doesn't use are ignored. Of a model of images
-        paths, a folder, an .npz file, a table of paths, arrays, PIL images. Raises `DataError` for anything else.
+        paths, a folder, an .npz file, a table of paths, arrays, PIL images. Of a model of sequences arrays `(n, steps[,
+        channels])`, a list of arrays, (x, lengths), an .npz file; or a table whose rows are steps, of which there is a prediction
+        for each id, in the order in which ids first appear. Raises `DataError` for anything else.
         """
         prediction = self._prediction(self.encoder.transform(data))
         return self.labels(prediction) if self.has_probabilities else prediction
@@ -152,7 +152,9 @@ class Predictor:
             "versions": {
                 "automl": __version__,
                 "python": platform.python_version(),
-                **{name: version(name) for name in (*_LIBRARIES, *(() if isinstance(self.encoder, Columns) else ("pillow",)))},
+                **{
+                    name: version(name) for name in (*_LIBRARIES, *(("pillow",) if isinstance(self.encoder, ImageFormat) else ()))
+                },
             },
         }
 

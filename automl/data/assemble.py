@@ -141,7 +141,7 @@ def _with_parts(loaded: Loaded, options: DataOptions) -> tuple[DataOptions, list
         notices.append(f"{loaded.source}: its validation part is left out, because folds choose")
         del parts["validation"]
     wanted = {name: part for name, part in parts.items() if getattr(options, name) is None}
-    if loaded.ready is not None and options.columns and not len(loaded.frame.columns):
+    if loaded.ready is not None and options.columns and not len(loaded.frame.columns) and options.id_column is None:
         raise OptionError("columns must be left out for images and arrays of sequences, which have none")
     return replace(
         options, validation=wanted.get("validation", options.validation), test=wanted.get("test", options.test)

@@ -202,24 +202,28 @@ def sort_arrays(arrays: Mapping[str, Array], source: str) -> Arrays:
         y = {("train" if role == "" else role): array for role, array in y.items()}
     x.pop("", None)
     names = arrays.get(_CLASSES)
-    parts = {role: (array, _named(y.get(role), names, source)) for role, array in x.items()}
+    parts = {role: (array, named(y.get(role), names, source)) for role, array in x.items()}
     alone = sorted(role for role, (_, labels) in parts.items() if labels is None and role != "train")
     notices = (f"{source}: the {' and '.join(alone)} images have no labels; they are left out",) if alone else ()
     return Arrays(parts, notices)
 
 
-def _role(name: str) -> tuple[str, str]:
-    """Return the role ("" where none is named) and "x", "y" or "" of an array by its name."""
+def role_of(name: str) -> tuple[str, str]:
+    """Return the role ("" where none is named) of an array by its name, and the rest of the name; two roles make no sense."""
     words = name.lower().replace("-", "_").split("_")
     roles = [_ROLES[word] for word in words if word in _ROLES]
-    rest = [word for word in words if word not in _ROLES]
-    if len(rest) != 1 or len(roles) > 1:
+    if len(roles) > 1:
         return "", ""
-    kind = "x" if rest[0] in _X else "y" if rest[0] in _Y else ""
-    return (roles[0] if roles else ""), kind
+    return (roles[0] if roles else ""), "_".join(word for word in words if word not in _ROLES)
 
 
-def _named(y: Array | None, names: Array | None, source: str) -> Array | None:
+def _role(name: str) -> tuple[str, str]:
+    """Return the role ("" where none is named) and "x", "y" or "" of an array by its name."""
+    role, rest = role_of(name)
+    return role, "x" if rest in _X else "y" if rest in _Y else ""
+
+
+def named(y: Array | None, names: Array | None, source: str) -> Array | None:
     """Return labels by name where `y` holds positions in `names`."""
     if y is None or names is None or names.ndim != 1 or y.dtype.kind not in "iu" or not y.size:
         return y

@@ -55,7 +55,7 @@ def read_roles(data: object, loaded: Loaded, options: DataOptions) -> Roles:
         columns[str(value)] = f"{value}: {_USES[option]} the rows, no feature"
     return Roles(
         groups=_groups(series["groups"]) if "groups" in series else None,
-        times=_times(series["time_column"]) if "time_column" in series else None,
+        times=ascending(series["time_column"])[0] if "time_column" in series else None,
         weight=_weight(series["sample_weight"]) if "sample_weight" in series else None,
         columns=columns,
     )
@@ -160,13 +160,16 @@ def _groups(series: pd.Series[Any]) -> Array:
     return codes
 
 
-def _times(series: pd.Series[Any]) -> Array:
-    """Return numbers, or the microseconds of times, also where they are written as text."""
+def ascending(series: pd.Series[Any]) -> tuple[Array, float]:
+    """Return numbers and 1.0, or the microseconds of times, also of those written as text, and how many are a second.
+
+    Raises `DataError` where a row has none.
+    """
     column = plain(series)
     for form in ("", DURATION) if column.storage not in {"complex", "nested", "time"} else ():
         numbers = read_numbers(column, form)
         if np.isfinite(numbers).all():
-            return numbers
+            return numbers, 1.0
     form = ""
     if column.storage in {"words", "category"}:
         form, _ = find_form([str(word) for word in column.words], 1.0)
@@ -175,7 +178,7 @@ def _times(series: pd.Series[Any]) -> Array:
         raise DataError(f"time_column must hold numbers or times in every row, got {series.iloc[0]!r} and others")
     times = read_times(column, form)
     _check_present("time_column", series, np.isnat(times))
-    return times.astype("datetime64[us]").astype(np.int64)
+    return times.astype("datetime64[us]").astype(np.int64), 1e6
 
 
 def _weight(series: pd.Series[Any]) -> Array:

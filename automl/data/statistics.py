@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 from automl.data.columns import Columns
 from automl.data.flips import flips_that_keep_labels
 from automl.data.pictures import gather
+from automl.data.series_format import SeriesFormat
 from search_spaces.spec import (
     CategoricalColumn,
     Classes,
     Image,
     Inputs,
     Labels,
+    Mixed,
     NumericColumn,
     Outputs,
     Reconstruction,
     Table,
+    Text,
+    TimeSeries,
     Values,
     Vector,
 )
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[Any]
 
 _VALUES = 2**28  # of the images that statistics are taken of
+_STEPS = 2**26  # of the values of sequences that statistics are taken of
 _FEWEST_IMAGES = 50
 _IMAGES = 2000  # that statistics are taken of: more change no digit that matters
 QUANTILES = 49  # ranks, evenly spaced from the minimum to the maximum
@@ -45,7 +50,9 @@ def describe_inputs(features: Features, rows: Array, encoder: Encoder, target: A
     target: codes or values of all rows, `(all rows,)`. outputs: those of the same rows.
     """
     if isinstance(encoder, Columns):
-        return describe_table(features, rows, encoder)
+        return describe_columns(features, rows, encoder)
+    if isinstance(encoder, SeriesFormat):
+        return describe_series(features, rows, encoder)
     return describe_images(features, rows, encoder, target, outputs)
 
 
@@ -60,6 +67,31 @@ def describe_images(features: Features, rows: Array, form: ImageFormat, target: 
     mean, std = zip(*moments, strict=True)
     flips = flips_that_keep_labels(images, target[some], outputs)
     return Image(form.height, form.width, form.channels, form.dtype, mean, std, flips, len(rows))
+
+
+def describe_series(features: Features, rows: Array, form: SeriesFormat) -> TimeSeries:
+    """Return the statistics of each channel over the steps of `rows`, and the lengths of the longest and the shortest.
+
+    Of sequences with more than 2^26 values in all, some are looked at, spread evenly; lengths are those of all.
+    """
+    values, lengths = features
+    steps, channels = values.shape[1:]
+    some = _spread_evenly(rows, max(_FEWEST_IMAGES, _STEPS // max(1, steps * channels)))
+    measured = values[some]
+    cells = measured[np.arange(steps) < lengths[some][:, None]].T
+    columns = tuple(_numeric(name, cell) for name, cell in zip(form.channels, cells, strict=True))
+    own = lengths[rows]
+    return TimeSeries(columns, int(own.max()), int(own.min()), len(rows))
+
+
+def describe_columns(features: Features, rows: Array, columns: Columns) -> Table | Text | Mixed:
+    """Return what a table is, a text, or a table some of whose columns are texts."""
+    tokenizer = columns.tokenizer
+    if tokenizer is None:
+        return describe_table(features, rows, columns)
+    lengths = (features[-1][rows] > 0).sum(-1)
+    text = Text(len(tokenizer.vocabulary), max(1, int(lengths.max(initial=0))), len(rows))
+    return text if columns.is_text else Mixed(describe_table(features, rows, columns), columns.texts, text)
 
 
 def describe_table(features: Features, rows: Array, columns: Columns) -> Table:
