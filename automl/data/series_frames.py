@@ -138,7 +138,7 @@ def fit_long(
         return LongTable(Columns((), ()), id_column, time_column, gaps), {}
     if not len(columns.columns):
         raise DataError(f"data: must have a column beside {id_column!r}, the times and the target, got none")
-    kinds = detect_kinds(columns, wanted)
+    kinds = {name: _without_texts(name, found) for name, found in detect_kinds(columns, wanted).items()}
     table = LongTable(Columns.fit(columns, kinds), id_column, time_column, gaps)
     for column in table.columns.columns:
         if isinstance(column, Category) and len(column.categories) > _MOST_CATEGORIES:
@@ -146,6 +146,10 @@ def fit_long(
     if not any(found.used for found in kinds.values()) and gaps is None:
         raise DataError(f"data: at least one column must be usable, got {'; '.join(found.line for found in kinds.values())}")
     return replace(table, columns=Columns.fit(columns, kinds)), kinds
+
+
+def _without_texts(name: str, found: Detected) -> Detected:
+    return found if found.kind != "text" else Detected("ignored", f"{name}: text, set aside, channels are numbers", notable=True)
 
 
 def _too_many(column: Category) -> Detected:
@@ -165,7 +169,7 @@ def lines_of(kinds: Mapping[str, Detected], table: LongTable) -> tuple[list[str]
 
 def long_steps(frame: pd.DataFrame, order: Order, table: LongTable) -> Steps:
     """Return the channels of a table of steps, float32, in order. Raises `DataError` for columns that are missing."""
-    numeric, codes = encode(table.columns, frame)
+    numeric, codes = map(np.asarray, encode(table.columns, frame))
     parts = [numeric, *(_one_hot(codes[:, i], len(known)) for i, known in enumerate(table.columns.categories))]
     cells = np.concatenate(parts, axis=1)[order.rows] if len(table.columns.columns) else np.zeros((len(frame), 0), np.float32)
     if table.gaps is not None:
