@@ -99,7 +99,7 @@ class _Perceptron(nn.Module):
         rows = features.index_select(2, self.seen).gather(1, places) * there.unsqueeze(2)
         if self.ragged:
             rows = torch.cat([rows, there.unsqueeze(2).to(rows.dtype)], 2)
-        flat = rows.reshape(len(rows), -1, self.together, rows.shape[2]).mean(2).flatten(1)
+        flat = rows.reshape(rows.shape[0], -1, self.together, rows.shape[2]).mean(2).flatten(1)
         parts = [flat] if self.linear else []
         if self.first is not None:
             parts.append(self.blocks(self.first(flat)))
