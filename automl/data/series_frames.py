@@ -91,8 +91,8 @@ def put_in_order(frame: pd.DataFrame, id_column: str, time_column: str | None) -
     starts = np.cumsum(lengths) - lengths
     differences[starts] = 0.0
     alike = np.delete(np.arange(len(rows)), starts)[np.delete(differences, starts) == 0]
-    names = listed([ids[sequence] for sequence in np.unique(sequences[rows[alike]])[:_SHOWN]])
-    notice = f"{len(alike)} rows have the {time_column!r} of the row before in the same sequence ({names}); they keep their order"
+    some = listed([ids[sequence] for sequence in np.unique(sequences[rows[alike]])[:_SHOWN]])
+    notice = f"{len(alike)} rows have the {time_column!r} of the row before in the same sequence ({some}); they keep their order"
     return Order(rows, lengths, ids, differences, (notice,) if len(alike) else ())
 
 
