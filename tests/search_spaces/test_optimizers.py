@@ -96,6 +96,7 @@ def test_the_default_recipe():
         "clipping": {"family": "NoClipping"},
         "loss": {"family": "CrossEntropy", "label_smoothing": 0.0},
         "averaging": {"family": "NoAveraging"},
+        "pretraining": {"family": "NoPretraining"},
     }
 
 
