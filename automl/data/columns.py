@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from automl.data.tokens import Tokenizer
 from automl.errors import ModelError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from automl.data.features import Features
     from automl.data.judging import Detected
 
 _FORMAT = 1
@@ -69,7 +71,14 @@ class Category:
     categories: tuple[str, ...]
 
 
-Column: TypeAlias = Number | Time | Category
+@dataclass(frozen=True)
+class Sentence:
+    """A column of texts, which become codes by the tokenizer that all of them share; a missing text is all 0."""
+
+    column: str
+
+
+Column: TypeAlias = Number | Time | Category | Sentence
 
 
 @dataclass(frozen=True)
@@ -77,12 +86,13 @@ class Columns:
     """How the columns of a table become features.
 
     inputs: all columns of the table it was fitted on, in order. columns: those used. positional: the table had no names, so that
-    arrays are taken by position.
+    arrays are taken by position. tokenizer: of the texts, None where there are none.
     """
 
     inputs: tuple[str, ...]
     columns: tuple[Column, ...]
     positional: bool = False
+    tokenizer: Tokenizer | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,20 +120,36 @@ class Columns:
         """Return for each categorical feature the categories of the codes 1, 2, ..."""
         return tuple(column.categories for column in self.columns if isinstance(column, Category))
 
-    @classmethod
-    def fit(cls, frame: pd.DataFrame, kinds: Mapping[str, Detected], positional: bool = False) -> Columns:
-        """Return the columns of a frame as `detect_kinds` judged it.
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Return the names of the columns of texts."""
+        return tuple(column.column for column in self.columns if isinstance(column, Sentence))
 
-        Give all rows that may be seen before the report: a category that is in none of them is unseen.
+    @property
+    def is_text(self) -> bool:
+        """Return whether a row is one text and nothing else."""
+        return len(self.columns) == len(self.texts) == 1
+
+    @classmethod
+    def fit(
+        cls, frame: pd.DataFrame, kinds: Mapping[str, Detected], positional: bool = False, tokenizer: str = "words"
+    ) -> Columns:
+        """Return the columns of a frame as `detect_kinds` judged it; `tokenizer` is what texts are read as.
+
+        Give all rows that may be seen before the report: a category that is in none of them is unseen, a word unknown.
         """
-        from automl.data.encode import fit_column
+        from automl.data.encode import fit_column, fit_tokenizer
 
         used = [fit_column(str(name), frame[name], kinds[str(name)]) for name in frame.columns if kinds[str(name)].used]
-        return cls(tuple(str(name) for name in frame.columns), tuple(used), positional)
+        texts = [column.column for column in used if isinstance(column, Sentence)]
+        fitted = fit_tokenizer(frame[texts], tokenizer) if texts else None
+        return cls(tuple(str(name) for name in frame.columns), tuple(used), positional, fitted)
 
-    def transform(self, data: object) -> Encoded:
-        """Return the features of a DataFrame, path, array (by position), dict or list of dicts.
+    def transform(self, data: object) -> Features:
+        """Return the features of a DataFrame, path, array (by position), dict or list of dicts; of texts alone also of a list.
 
+        They are `Encoded` without texts; its arrays and `tokens` int32 (rows, texts, length) with texts beside other columns, or
+        with several; `(tokens (rows, length),)` where one column of texts is all that is used.
         Columns are found by name, further ones ignored. Raises `DataError` for a column that is missing or of another nature.
         """
         from automl.data.encode import encode
@@ -133,7 +159,8 @@ class Columns:
     def to_dict(self) -> dict[str, Any]:
         """Return JSON data."""
         columns = [_column_to_dict(column) for column in self.columns]
-        return {"format": _FORMAT, "inputs": list(self.inputs), "columns": columns, "positional": self.positional}
+        texts = {"tokenizer": self.tokenizer.to_dict()} if self.tokenizer is not None else {}
+        return {"format": _FORMAT, "inputs": list(self.inputs), "columns": columns, "positional": self.positional, **texts}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Columns:
@@ -142,7 +169,10 @@ class Columns:
             if data["format"] != _FORMAT:
                 raise ModelError(f"columns: format must be {_FORMAT}, got {data['format']!r}; a newer automl may read it")
             columns = tuple(_column_from_dict(column) for column in data["columns"])
-            return cls(_texts(data["inputs"]), columns, bool(data["positional"]))
+            tokenizer = Tokenizer.from_dict(data["tokenizer"]) if "tokenizer" in data else None
+            if (tokenizer is not None) != any(isinstance(column, Sentence) for column in columns):
+                raise ModelError("columns: there must be a tokenizer where there are columns of texts, and nowhere else")
+            return cls(_texts(data["inputs"]), columns, bool(data["positional"]), tokenizer)
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ModelError):
                 raise
@@ -152,6 +182,8 @@ class Columns:
 def _column_to_dict(column: Column) -> dict[str, Any]:
     if isinstance(column, Category):
         return {"column": column.column, "kind": "category", "categories": list(column.categories)}
+    if isinstance(column, Sentence):
+        return {"column": column.column, "kind": "text"}
     if isinstance(column, Number):
         return {"column": column.column, "kind": "number", "form": column.form, "ruler": _ruler_to_list(column.ruler)}
     parts = [[part, _ruler_to_list(ruler)] for part, ruler in column.parts]
@@ -163,6 +195,8 @@ def _column_from_dict(data: Mapping[str, Any]) -> Column:
     match data["kind"]:
         case "category":
             return Category(name, _texts(data["categories"]))
+        case "text":
+            return Sentence(name)
         case "number":
             return Number(name, str(data["form"]), _ruler_from_list(data["ruler"]))
         case "time":

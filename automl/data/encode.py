@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from automl.data.columns import Category, Column, Columns, Encoded, Number, Ruler, Time
+from automl.data.columns import Category, Column, Columns, Encoded, Number, Ruler, Sentence, Time
 from automl.data.load import Table, read_table
-from automl.data.plain import Plain, plain
+from automl.data.plain import Plain, plain, spelling
+from automl.data.tokens import Tokenizer
 from automl.data.values import keys, read_numbers, read_times
 from automl.errors import DataError, nearest
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from automl.data.features import Features
     from automl.data.judging import Detected
 
     Floats = NDArray[np.float64]
@@ -38,6 +40,8 @@ _SOME = 10  # rows with a value of which at least one must be readable
 
 def fit_column(name: str, series: pd.Series[Any], kind: Detected) -> Column:
     """Return the state of a column of a kind that is used."""
+    if kind.kind == "text":
+        return Sentence(name)
     column = plain(series)
     if kind.kind == "categorical":
         return Category(name, _categories(column))
@@ -53,6 +57,15 @@ def _categories(column: Plain) -> tuple[str, ...]:
     counts = np.bincount(codes[codes >= 0], minlength=len(words))
     most = sorted(range(len(words)), key=lambda word: (-counts[word], words[word]))[:_MOST_CATEGORIES]
     return tuple(sorted(words[word] for word in most if counts[word]))
+
+
+def fit_tokenizer(frame: pd.DataFrame, kind: str) -> Tokenizer:
+    """Return the tokenizer of all columns of a frame of texts, in which a text counts as often as it occurs."""
+    texts = []
+    for name in frame.columns:
+        codes, words = _spoken(plain(frame[name]))
+        texts += [words[code] for code in codes.tolist() if code >= 0]
+    return Tokenizer.fit(texts, kind)
 
 
 def fit_ruler(numbers: Floats, blur: float = _BLUR) -> Ruler:
@@ -139,22 +152,34 @@ PARTS: dict[str, Callable[[Times], Floats]] = {
 # ----------------------------------------------------------------------------------------------------------------- encoding
 
 
-def encode(columns: Columns, data: object) -> Encoded:
+def encode(columns: Columns, data: object) -> Features:
     """Return the features of rows. See `Columns.transform`."""
     frame = _aligned(columns, read_table(data))
-    numeric = np.empty((len(frame), len(columns.numeric)), dtype=np.float32)
-    categorical = np.empty((len(frame), len(columns.categorical)), dtype=np.int32)
-    p = q = 0
+    numbers: list[NDArray[np.float32]] = []
+    codes: list[NDArray[np.int32]] = []
+    tokens: list[NDArray[np.int32]] = []
     for column, (_, series) in zip(columns.columns, frame.items(), strict=True):
         given = plain(series)
-        if isinstance(column, Category):
-            categorical[:, q] = _codes(column, given)
-            q += 1
-            continue
-        for feature in _numbers(column, given) if isinstance(column, Number) else _parts(column, given):
-            numeric[:, p] = feature
-            p += 1
-    return Encoded(numeric, categorical)
+        match column:
+            case Category():
+                codes.append(_codes(column, given))
+            case Number():
+                numbers += _numbers(column, given)
+            case Time():
+                numbers += _parts(column, given)
+            case Sentence():
+                tokens.append(_tokens(column, given, columns.tokenizer))
+    if columns.is_text:
+        return (tokens[0],)
+    encoded = Encoded(_side_by_side(numbers, len(frame), np.float32), _side_by_side(codes, len(frame), np.int32))
+    return (*encoded, np.stack(tokens, 1)) if tokens else encoded
+
+
+def _side_by_side(columns: list[NDArray[Any]], rows: int, dtype: type[np.generic]) -> NDArray[Any]:
+    together = np.empty((rows, len(columns)), dtype)
+    for position, column in enumerate(columns):
+        together[:, position] = column
+    return together
 
 
 def _aligned(columns: Columns, table: Table) -> pd.DataFrame:
@@ -194,9 +219,29 @@ def _parts(column: Time, given: Plain) -> list[NDArray[np.float32]]:
     return [measure(PARTS[part](times), ruler) for part, ruler in column.parts]
 
 
+def _tokens(column: Sentence, given: Plain, tokenizer: Tokenizer | None) -> NDArray[np.int32]:
+    _check(column, given, {"complex", "nested"})
+    assert tokenizer is not None
+    codes, words = _spoken(given)
+    known = np.unique(codes[codes >= 0])
+    table = np.zeros((len(words) + 1, tokenizer.length), np.int32)  # its last row, at -1, is for what is missing
+    table[known] = tokenizer.encode([words[code] for code in known.tolist()])
+    return np.asarray(table[codes])
+
+
+def _spoken(given: Plain) -> tuple[NDArray[np.int64], list[str]]:
+    """Return for each row its position in a list of texts, -1 where missing; texts as they are, numbers by their spelling."""
+    if given.storage not in {"words", "category"}:
+        return keys(given)
+    spelt = [spelling(word) for word in given.words]
+    missing = np.array([*(word is None for word in spelt), True], dtype=bool)
+    texts = [word if isinstance(word, str) else other or "" for word, other in zip(given.words, spelt, strict=True)]
+    return np.where(missing[given.cells], -1, given.cells), texts
+
+
 def _check(column: Column, given: Plain, refused: set[str]) -> None:
     if given.storage in refused and (given.storage in {"complex", "nested"} or not given.missing().all()):
-        was = {Number: "numbers", Time: "times", Category: "single values"}[type(column)]
+        was = {Number: "numbers", Time: "times", Category: "single values", Sentence: "texts"}[type(column)]
         raise DataError(f"column {column.column!r} must hold {was} as in training, got a column of type {given.storage}")
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ColumnKind: TypeAlias = Literal["numeric", "boolean", "categorical", "datetime", "text", "constant", "identifier", "ignored"]
-USED: frozenset[ColumnKind] = frozenset({"numeric", "boolean", "categorical", "datetime"})
+USED: frozenset[ColumnKind] = frozenset({"numeric", "boolean", "categorical", "datetime", "text"})
 
 _READABLE = 0.95  # share of rows that must be numbers (times) for the rest to count as missing
 _TOO_FEW = 20  # rows below which nothing is called an identifier, and numbers below which odd words make categories

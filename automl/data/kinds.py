@@ -1,9 +1,10 @@
 """What each column of a table is, so that a user need not say it: detected from all values, said in one line, overridable.
 
 numeric: numbers, also where they are stored as text, and durations. boolean: true or false. categorical: words that repeat, and
-all that pandas holds as categories. datetime: times, also written as text in one of the usual forms or as YYYYMMDD.
-Set aside, with a notice: text (sentences), identifiers (a value of its own in nearly every row), constants, and what is no
-scalar. "ignored" is also how a user sets a column aside.
+all that pandas holds as categories. datetime: times, also written as text in one of the usual forms or as YYYYMMDD. text:
+sentences, names, and other words that seldom repeat.
+Set aside, with a notice: identifiers (a value of its own in nearly every row), constants, and what is no scalar. "ignored" is
+also how a user sets a column aside.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def detect_kinds(frame: pd.DataFrame, overrides: Mapping[str, str] | None = None
         name, column = str(label), plain(series)
         kinds[name] = _forced(name, column, chosen[name]) if name in chosen else judge(name, column)
     if not any(found.used for found in kinds.values()):
-        kinds |= {name: _rescued(name, found) for name, found in kinds.items() if name not in chosen}
+        kinds |= {
+            name: _rescued(name, found) for name, found in kinds.items() if name not in chosen and found.kind == "identifier"
+        }
     if not any(found.used for found in kinds.values()):
         lines = "; ".join(found.line for found in list(kinds.values())[:5])
         raise DataError(f"data: at least one column besides the target must be usable, got {lines or 'no column'}")
@@ -62,10 +65,11 @@ def _checked(overrides: Mapping[str, str], names: list[str]) -> dict[str, Column
 
 
 def _rescued(name: str, found: Detected) -> Detected:
-    """Use whole numbers that look like an identifier after all where there is nothing else."""
-    if found.kind != "identifier" or not found.form:
+    """Use what looks like an identifier after all where there is nothing else: whole numbers as such, words as texts."""
+    if found.kind != "identifier":
         return found
-    return Detected("numeric", f"{name}: numeric, looks like an identifier but there is no other column", notable=True)
+    kind: ColumnKind = "numeric" if found.form else "text"
+    return Detected(kind, f"{name}: {kind}, looks like an identifier but there is no other column", notable=True)
 
 
 def _forced(name: str, column: Plain, kind: ColumnKind) -> Detected:
@@ -76,6 +80,8 @@ def _forced(name: str, column: Plain, kind: ColumnKind) -> Detected:
         raise DataError(f"column {name!r} can't be {kind}: its values must be single real numbers or words; set it to 'ignored'")
     if kind == "categorical":
         return Detected(kind, f"{name}: categorical, as you asked, {len(keys(column)[1])} values")
+    if kind == "text":
+        return Detected(kind, f"{name}: text, as you asked")
     form = _form(column, kind)
     unread = _unread(column, kind, form)
     if unread.all():

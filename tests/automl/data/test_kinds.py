@@ -57,6 +57,9 @@ JUDGED = {
     "twelve hours": (DAYS.strftime("%m/%d/%Y %I:%M %p"), "datetime", "written %m/%d/%Y %I:%M %p"),
     "marks among times": ([*DAYS.strftime("%Y-%m-%d")[:-3], "NA", "unknown", ""], "datetime", "5.0% missing"),
     "YYYYMMDD": (DAYS.strftime("%Y%m%d").astype(int), "datetime", "YYYYMMDD"),
+    # texts
+    "sentences": (SENTENCES, "text", "8 words in each row"),
+    "names of people": ([f"Jane {word}" for word in RNG.integers(1 << 60, size=N)], "text", "60 different values"),
     # set aside
     "constant": ([5] * N, "constant", "always '5'"),
     "constant word": (["x"] * N, "constant", "always 'x'"),
@@ -64,8 +67,6 @@ JUDGED = {
     "only infinite": ([np.inf, -np.inf] * 30, "constant", "no finite value"),
     "hashes": ([f"{value:x}" for value in RNG.integers(1 << 60, size=N)], "identifier", "60 different values in 60 rows"),
     "counter": (range(100, 100 + N), "identifier", "of its own in every row"),
-    "sentences": (SENTENCES, "text", "8 words in each row"),
-    "names of people": ([f"Jane {word}" for word in RNG.integers(1 << 60, size=N)], "text", "60 different values"),
     "lists": ([[1], [2, 3]] * 30, "ignored", "lists"),
     "bytes": ([b"a", b"b"] * 30, "ignored", "bytes"),
     "objects": ([object()] * N, "ignored", "other objects"),
@@ -79,7 +80,7 @@ def test_a_column_is_judged_from_its_values(name):
     assert found.kind == kind, found.line
     assert line in found.line
     assert found.line.startswith("c: ")
-    assert found.used == (kind in {"numeric", "boolean", "categorical", "datetime"})
+    assert found.used == (kind in {"numeric", "boolean", "categorical", "datetime", "text"})
     assert found.notable or found.used
 
 
@@ -98,6 +99,12 @@ def test_names_that_only_end_like_identifiers(name):
 def test_an_identifier_is_used_where_there_is_nothing_else():
     kinds = detect_kinds(pd.DataFrame({"t": range(N), "k": 1}))
     assert kinds["t"].kind == "numeric"
+    assert "no other column" in notable_lines(kinds)[0]
+
+
+def test_words_that_look_like_an_identifier_are_texts_where_there_is_nothing_else():
+    kinds = detect_kinds(pd.DataFrame({"t": [f"w{value}" for value in range(N)], "k": 1}))
+    assert kinds["t"].kind == "text"
     assert "no other column" in notable_lines(kinds)[0]
 
 
