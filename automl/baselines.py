@@ -3,6 +3,8 @@
     majority, mean   the shares of the classes, or the mean of the target
     linear           logistic or ridge regression, on what the family `Linear` makes of the columns
     boosting         scikit-learn's histogram gradient boosting with its default settings
+    mean_row, pca    of what is rebuilt: the mean row, and principal components (see `automl.components`)
+    naive, seasonal naive, linear   of forecasts: the last value, that of one season before, ridge regression (see `automl.naive`)
 
 The first two are `Linear` networks whose weights were found otherwise, so they are stored, predict and export like all networks.
 Boosting is fitted again where it is needed.
@@ -18,16 +20,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from automl.boosting import ITERATIONS, Boosting, fit_boosting
+from automl.components import COMPONENTS, MEAN_ROW, fit_components
 from automl.library import BaselineFault, fit_in_time, library
+from automl.naive import fit_naive, naive_family, naive_names, season_of
 from automl.training.checkpoint import Weights
 from automl.training.feed import as_inputs, feed_of
 from automl.training.networks import CPU, Numbers, build_network, predict_network, standardised
 from automl.training.rows import loss_weight
+from search_spaces.autoencoder import LinearAutoencoder, LinearAutoencoderNetwork
 from search_spaces.configuration import Configuration
 from search_spaces.linear import Linear, LinearNetwork
-from search_spaces.spec import Classes, Labels, Values, Vector
+from search_spaces.spec import Classes, Labels, Reconstruction, Values, Vector
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,13 +80,24 @@ def baseline_names(task: Task) -> tuple[str, ...]:
     """Return the names of the baselines for a task, the quickest first."""
     inputs, outputs = task.folds[0].inputs, task.folds[0].outputs
     constant = "majority" if isinstance(outputs, Classes) else "mean"
+    if isinstance(outputs, Reconstruction):
+        return (MEAN_ROW, COMPONENTS)
+    if (season := season_of(task)) is not None:
+        return naive_names(season)
     if not isinstance(inputs, Linear.takes) or not isinstance(outputs, Classes | Values | Labels | Vector):
         return ()
     return (constant, "linear", "boosting") if isinstance(outputs, Classes | Values) else (constant, "linear")
 
 
-def baseline_configuration(name: str) -> Configuration | None:
-    """Return the configuration whose network a baseline's checkpoint holds (at epoch 0), or None for boosting."""
+def baseline_configuration(name: str, season: int | None = None) -> Configuration | None:
+    """Return the configuration whose network a baseline's checkpoint holds (at epoch 0), or None for boosting.
+
+    season: of the series, where a forecast is made (see `automl.naive.season_of`).
+    """
+    if season is not None:
+        return Configuration(architecture=naive_family(name, season))
+    if name in {MEAN_ROW, COMPONENTS}:
+        return Configuration(architecture=LinearAutoencoder())
     return None if name == "boosting" else Configuration(architecture=Linear())
 
 
@@ -94,16 +111,26 @@ def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float |
         predictions, report, milliseconds = _predicted(lambda rows: boosting.predict(task.features, rows), task, fold)
         reason = f"{boosting.iterations} of {ITERATIONS[1]} iterations in the time left" if boosting.cut else ""
         return Fitted(predictions, report, None, 0, milliseconds, boosting.cut, reason, boosting.iterations)
-    network = cast(LinearNetwork, build_network(Linear(), fold.inputs, fold.outputs, seed))
-    cut, reason = False, ""
-    if name == "linear":
-        cut, reason = _fit_linear(network, task, fold, seed, deadline)
-    else:
-        _fit_constant(network, task, fold)
+    network, cut, reason = _fitted(name, task, fold, seed, deadline)
     predict = partial(predict_network, network, task.features, fold.outputs)
     predictions, report, milliseconds = _predicted(predict, task, fold)
     size = sum(parameter.numel() for parameter in network.parameters())
     return Fitted(predictions, report, network.state_dict(), size, milliseconds, cut, reason)
+
+
+def _fitted(name: str, task: Task, fold: Fold, seed: int, deadline: float | None) -> tuple[nn.Module, bool, str]:
+    """Return the network of a baseline, whether it was cut, and what should be known."""
+    if isinstance(fold.outputs, Reconstruction):
+        autoencoder = cast(LinearAutoencoderNetwork, build_network(LinearAutoencoder(), fold.inputs, fold.outputs, seed))
+        return autoencoder, False, fit_components(autoencoder, task, fold, name, seed)
+    if (season := season_of(task)) is not None:
+        naive, note = fit_naive(name, season, task, fold, seed)
+        return naive, False, note
+    network = cast(LinearNetwork, build_network(Linear(), fold.inputs, fold.outputs, seed))
+    if name == "linear":
+        return network, *_fit_linear(network, task, fold, seed, deadline)
+    _fit_constant(network, task, fold)
+    return network, False, ""
 
 
 def _predicted(

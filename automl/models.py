@@ -16,6 +16,7 @@ from automl.boosting import Boosting
 from automl.data.statistics import describe_inputs, describe_outputs
 from automl.errors import ExportError
 from automl.member import Member, mean_prediction
+from automl.naive import season_of
 from automl.predictor import Predictor
 from automl.run_folder import Run
 from automl.strategies.base import Proposal
@@ -70,7 +71,7 @@ def _configuration(run: Run, entry: Entry) -> tuple[Configuration | None, int]:
     seed = record.trials[0].seed
     if isinstance(record.proposal, Proposal):
         return record.proposal.configuration, seed
-    return baseline_configuration(record.proposal), seed
+    return baseline_configuration(record.proposal, season_of(run.task)), seed
 
 
 def _members(run: Run, entry: Entry) -> tuple[Member, ...]:

@@ -25,6 +25,7 @@ from automl.data.sources import load_data
 from automl.data.splits import Division, Folds, Rows, make_folds, quantile_bins
 from automl.data.target import Label, Target
 from automl.data.targets import detect_kind, encode
+from automl.data.unlabelled import code_for, without_texts
 from automl.errors import DataError, OptionError
 from automl.metrics import Metric, TaskKind, default_metric, metric
 
@@ -104,7 +105,7 @@ def assemble(data: object, options: DataOptions) -> Assembled:
         classes=target.classes,
         target_name=loaded.target_name,
         targets=tuple(map(str, loaded.target.columns)) if isinstance(loaded.target, pd.DataFrame) else (),
-        code=options.code,
+        code=code_for(kind, encoder, options.code),
         notices=(
             *([why] if kind == "reconstruction" else []),
             *loaded.notices,
@@ -141,7 +142,8 @@ def _with_parts(loaded: Loaded, options: DataOptions) -> tuple[DataOptions, list
         notices.append(f"{loaded.source}: its validation part is left out, because folds choose")
         del parts["validation"]
     wanted = {name: part for name, part in parts.items() if getattr(options, name) is None}
-    if loaded.ready is not None and options.columns and not len(loaded.frame.columns) and options.id_column is None:
+    has_none = loaded.ready is not None and not len(loaded.frame.columns)
+    if has_none and options.columns and options.id_column is None and options.horizon is None:
         raise OptionError("columns must be left out for images and arrays of sequences, which have none")
     return replace(
         options, validation=wanted.get("validation", options.validation), test=wanted.get("test", options.test)
@@ -158,7 +160,9 @@ def _beside(loaded: Loaded, roles: Roles) -> list[str]:
 def _division(loaded: Loaded, options: DataOptions) -> Division:
     """Return the sizes of the roles; folds of images aren't repeated unasked: their networks take long."""
     division = options.division
-    return replace(division, repeats=division.repeats or 1) if isinstance(loaded.ready, Images) else division
+    if isinstance(loaded.ready, Images):
+        return replace(division, repeats=division.repeats or 1)
+    return replace(division, gap=loaded.gap)
 
 
 def _divided(target: Target, roles: Roles, division: Division) -> tuple[Folds, Rows, Rows]:
@@ -174,6 +178,8 @@ def _encoder(loaded: Loaded, seen: Rows, roles: Roles, options: DataOptions) -> 
         return loaded.ready.encoder, {}
     part = loaded.frame.iloc[seen].reset_index(drop=True)
     kinds = _kinds(part, loaded.rows[seen], roles, options)
+    if loaded.target is None:
+        kinds = without_texts(kinds)
     return Columns.fit(part, kinds, loaded.positional), kinds
 
 

@@ -8,12 +8,18 @@ from typing import Any, TypeAlias
 from automl.data.columns import Columns
 from automl.data.image_format import ImageFormat
 from automl.data.series_format import SeriesFormat
+from automl.data.window_format import WindowFormat
 from automl.errors import ModelError
 from search_spaces.spec import Image, Inputs, Mixed, Table, Text, TimeSeries
 
-Encoder: TypeAlias = Columns | ImageFormat | SeriesFormat
+Encoder: TypeAlias = Columns | ImageFormat | SeriesFormat | WindowFormat
 
-_KINDS: Mapping[str, type[Encoder]] = {"columns": Columns, "images": ImageFormat, "sequences": SeriesFormat}
+_KINDS: Mapping[str, type[Encoder]] = {
+    "columns": Columns,
+    "images": ImageFormat,
+    "sequences": SeriesFormat,
+    "forecast": WindowFormat,
+}
 
 
 def encoder_to_dict(encoder: Encoder) -> dict[str, Any]:
@@ -30,7 +36,7 @@ def encoder_from_dict(data: Mapping[str, Any]) -> Encoder:
 
 
 def kind_of(encoder: Encoder) -> str:
-    """Return what an encoder makes features of, "columns", "images" or "sequences": its key in a model's manifest."""
+    """Return what an encoder makes features of, "columns", "images", "sequences", "forecast": its key in a model's manifest."""
     return next(kind for kind, known in _KINDS.items() if isinstance(encoder, known))
 
 
@@ -43,6 +49,8 @@ def in_short(encoder: Encoder) -> str:
             return f"images={encoder.height}x{encoder.width}"
         case SeriesFormat():
             return f"channels={len(encoder.channels)}"
+        case WindowFormat():
+            return f"context={encoder.context}, horizon={encoder.horizon}"
 
 
 def check_fits(inputs: Inputs, encoder: Encoder, where: str) -> None:
@@ -57,6 +65,9 @@ def check_fits(inputs: Inputs, encoder: Encoder, where: str) -> None:
     elif isinstance(inputs, TimeSeries) and isinstance(encoder, SeriesFormat):
         if [channel.name for channel in inputs.channels] != list(encoder.channels):
             raise ModelError(f"{where}/inputs: the channels must be those of sequences")
+    elif isinstance(inputs, TimeSeries) and isinstance(encoder, WindowFormat):
+        if [channel.name for channel in inputs.channels] != list(encoder.channels) or inputs.length != encoder.context:
+            raise ModelError(f"{where}/inputs: channels and length must be those of forecast, {encoder.context} steps")
     else:
         raise ModelError(f"{where}/inputs must be of the kind of {kind_of(encoder)}")
 

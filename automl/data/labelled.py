@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from automl.data.columns import Columns
 from automl.data.encoders import Encoder
 from automl.data.features import Features
@@ -17,6 +19,8 @@ from automl.data.series_format import SeriesFormat
 from automl.data.series_load import load_series
 from automl.data.series_sources import find_series
 from automl.data.targets import AnyTarget
+from automl.data.window_encode import labelled_windows
+from automl.data.window_format import WindowFormat
 from automl.errors import DataError
 
 
@@ -33,6 +37,9 @@ def read_labelled(data: Any, encoder: Encoder, target: str | Sequence[str]) -> t
         return features, loaded.target
     if isinstance(encoder, SeriesFormat):
         return _sequences(data, encoder, target)
+    if isinstance(encoder, WindowFormat):
+        windows, futures = labelled_windows(encoder, data)
+        return windows, pd.DataFrame(futures)
     found, _ = find_images(data, part="test")
     if found is None:
         raise DataError(f"data: must be images with their labels, as in training, got {type(data).__name__}")

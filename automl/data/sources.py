@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from automl.data.image_load import images_of
 from automl.data.load import Loaded, load
 from automl.data.series_load import series_of
+from automl.data.windows import load_windows
 
 if TYPE_CHECKING:
     from automl.data.options import DataOptions
@@ -18,6 +19,8 @@ def load_data(data: Any, options: DataOptions, like: Loaded | None = None, part:
     like: the data of training, where these are rows beside them: of the same kind and form, with the same target. part: of data
     in several parts the one that is wanted, "train", "validation" or "test".
     """
+    if options.horizon is not None:
+        return load_windows(data, options, like)
     if options.inputs in {None, "sequences"}:
         loaded, data = series_of(data, options, like, part)
         if loaded is not None:

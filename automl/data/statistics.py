@@ -12,9 +12,11 @@ from automl.data.columns import Columns
 from automl.data.flips import flips_that_keep_labels
 from automl.data.pictures import gather
 from automl.data.series_format import SeriesFormat
+from automl.data.window_format import CHANNEL, WindowFormat
 from search_spaces.spec import (
     CategoricalColumn,
     Classes,
+    Forecast,
     Image,
     Inputs,
     Labels,
@@ -51,7 +53,7 @@ def describe_inputs(features: Features, rows: Array, encoder: Encoder, target: A
     """
     if isinstance(encoder, Columns):
         return describe_columns(features, rows, encoder)
-    if isinstance(encoder, SeriesFormat):
+    if isinstance(encoder, SeriesFormat | WindowFormat):
         return describe_series(features, rows, encoder)
     return describe_images(features, rows, encoder, target, outputs)
 
@@ -69,7 +71,7 @@ def describe_images(features: Features, rows: Array, form: ImageFormat, target: 
     return Image(form.height, form.width, form.channels, form.dtype, mean, std, flips, len(rows))
 
 
-def describe_series(features: Features, rows: Array, form: SeriesFormat) -> TimeSeries:
+def describe_series(features: Features, rows: Array, form: SeriesFormat | WindowFormat) -> TimeSeries:
     """Return the statistics of each channel over the steps of `rows`, and the lengths of the longest and the shortest.
 
     Of sequences with more than 2^26 values in all, some are looked at, spread evenly; lengths are those of all.
@@ -129,9 +131,12 @@ def describe_outputs(task: Aimed, rows: Array) -> Outputs:
     """Return what networks are told of whatever is to be predicted, over `rows`."""
     target = task.target[rows]
     if task.kind == "reconstruction":
-        return Reconstruction(task.code or 2)
+        assert task.code is not None
+        return Reconstruction(task.code)
     if task.kind == "multilabel":
         return Labels(tuple(target.sum(0).tolist()), len(rows))
+    if task.kind == "forecast":
+        return Forecast(target.shape[1], CHANNEL, float(target.mean()), _spread(target))
     if target.ndim == 1:
         return describe_target(task.target, rows, task.classes)
     return Vector(tuple(target.mean(0).tolist()), tuple(_spread(column) for column in target.T))
