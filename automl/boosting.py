@@ -17,7 +17,8 @@ from automl.training.feed import as_inputs, feed_of
 from automl.training.networks import CPU
 from automl.training.rows import loss_weight
 from search_spaces.images import PooledPixels, Standardise
-from search_spaces.spec import Classes, Image, Inputs, Outputs, Table, Values
+from search_spaces.spec import Classes, Image, Inputs, Outputs, Table, TimeSeries, Values
+from search_spaces.summary import SeriesSummary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 ITERATIONS = (10, 100)  # at first, at most: the latter is scikit-learn's default
 
 SIDE = 10  # pixels: images are pooled until neither side is longer; each pixel costs time for each tree and class
+POINTS = (4, 32)  # that sequences are resampled to, of very many channels and of up to `_FEW_CHANNELS`
 
+_FEW_CHANNELS = 4
 _MOST_CATEGORIES = 254  # scikit-learn takes 255 for each column; the last one stands for all rare ones
 _LARGEST = 1e30  # stands for infinity
 _EARLY_STOPPING_ROWS = 10_000  # above, scikit-learn sets rows aside, stratified, which needs two of each class
@@ -87,10 +90,14 @@ def _early_stopping(target: NDArray[np.int64]) -> str | bool:
 
 
 class _Columns:
-    """What boosting sees of the features: numbers and few enough categories of a table, pooled pixels of images."""
+    """What boosting sees: numbers and few enough categories of a table, pooled pixels of images, summaries of sequences."""
 
     def __init__(self, inputs: Inputs) -> None:
-        self.pool = nn.Sequential(Standardise(inputs), PooledPixels(inputs, SIDE)) if isinstance(inputs, Image) else None
+        self.pool: nn.Module | None = None
+        if isinstance(inputs, Image):
+            self.pool = nn.Sequential(Standardise(inputs), PooledPixels(inputs, SIDE))
+        elif isinstance(inputs, TimeSeries):
+            self.pool = SeriesSummary(inputs, max(POINTS[0], min(POINTS[1], POINTS[1] * _FEW_CHANNELS // len(inputs.channels))))
         self.codes = _codes(inputs) if isinstance(inputs, Table) else ()
 
     def of(self, features: Features, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
