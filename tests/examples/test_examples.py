@@ -42,7 +42,9 @@ def test_python_in_documents_is_python(document):
         ast.parse(text)
 
 
-@pytest.mark.parametrize("source", [*DOCUMENTS, "automl/cli.py", "automl/card.py"])
+@pytest.mark.parametrize(
+    "source", [*DOCUMENTS, "automl/cli.py", *(f"automl/{path.name}" for path in ROOT.glob("automl/card*.py"))]
+)
 def test_commands_in_documents_have_the_options_that_they_name(source):
     text = (ROOT / source).read_text(encoding="utf-8")
     parts = blocks(source, "") if source.endswith(".md") else [text.replace("**Example**: ", "\n")]
