@@ -21,13 +21,13 @@ from automl.cli_options import (
     RunFolder,
     TaskKind,
     TokenizerKind,
-    data_to_predict,
     families_given,
-    family_classes,
     kinds_of_columns,
+    open_run,
     size_in_pixels,
 )
-from automl.errors import AutomlError, Infeasible, NoModelError, OptionError, SpaceError
+from automl.cli_predict import predict
+from automl.errors import AutomlError, Infeasible, NoModelError, SpaceError
 
 if TYPE_CHECKING:
     from automl.result import SearchResult
@@ -209,52 +209,10 @@ def leaderboard(
 
     **Example**: automl leaderboard results/adult --top 10
     """
-    _show(_open(run, family), as_json=as_json, top=top)
+    _show(open_run(run, family), as_json=as_json, top=top)
 
 
-@app.command()
-def predict(
-    model: Annotated[Path, typer.Argument(help="The folder of an exported model, or of a search.", show_default=False)],
-    data: Annotated[
-        list[Path], typer.Argument(help="A table (CSV, TSV, Parquet); or images, folders of them, or .npz.", show_default=False)
-    ],
-    out: Annotated[Path | None, typer.Option(help="CSV file to write. [default: standard output]")] = None,
-    probabilities: Annotated[bool, typer.Option(help="Add a column for each class.")] = False,
-    family: Family = None,
-    as_json: AsJson = False,
-) -> None:
-    """Predict the rows of a file, or images.
-
-    **Example**: automl predict model/ new_rows.csv --out predictions.csv
-
-    **Example**: automl predict model/ *.png
-    """
-    import pandas as pd
-
-    from automl.board import records
-    from automl.model_folder import load
-
-    if as_json and out is not None:
-        raise OptionError("--json prints, and --out writes CSV; give one of them")
-    is_run = (model / "run.db").is_file()
-    predictor = _open(model, family).best if is_run else load(model, families=family_classes(family))
-    names, rows = data_to_predict(predictor, data)
-    shares = predictor.predict_proba(rows) if probabilities else None
-    predicted = predictor.predict(rows) if shares is None else predictor.labels(shares)
-    table = pd.DataFrame({**names, predictor.target: predicted})
-    if shares is not None:
-        for name, column in zip(predictor.classes or predictor.targets, shares.T, strict=True):
-            table[f"probability_{name}"] = column
-    if as_json:
-        typer.echo(json.dumps(records(table)))
-    elif out is not None:
-        try:
-            table.to_csv(out, index=False)
-        except OSError as error:
-            raise OptionError(f"--out must be a file that can be written, but {error}") from error
-        typer.echo(f"{len(table)} predictions written to {out}", err=True)
-    else:
-        typer.echo(table.to_csv(index=False), nl=False)
+app.command()(predict)
 
 
 @app.command()
@@ -270,19 +228,13 @@ def export(
 
     **Example**: automl export results/adult model/
     """
-    result = _open(run, family)
+    result = open_run(run, family)
     predictor = result.refit() if refit else result.best
     if onnx:
         predictor.export(model, overwrite=overwrite)
     else:
         predictor.save(model, overwrite=overwrite)
     typer.echo(f"{result.best_entry.name} written to {model}", err=True)
-
-
-def _open(run: Path, family: list[str] | None) -> SearchResult:
-    from automl.result import SearchResult
-
-    return SearchResult.open(run, families=family_classes(family))
 
 
 def _show(result: SearchResult, *, as_json: bool, top: int | None = None) -> None:

@@ -13,7 +13,7 @@ import typer
 from automl.errors import OptionError
 
 if TYPE_CHECKING:
-    from automl.predictor import Predictor
+    from automl.result import SearchResult
     from search_spaces.language import Architecture
 
 RunFolder = Annotated[Path, typer.Argument(help="The folder of a search (its --out).", show_default=False)]
@@ -24,8 +24,6 @@ Family = Annotated[
         "--family", help="A family to search: a name (MLP) or your own as module:Class. Repeat for several.", show_default=False
     ),
 ]
-
-_MANY_IMAGES = (".npz", ".npy", ".csv", ".tsv", ".parquet")  # files that hold images, or their paths
 
 
 class TaskKind(StrEnum):
@@ -106,31 +104,8 @@ def _imported(name: str) -> Any:
         raise OptionError(f"--family must be a name or module:Class that can be imported, got {name!r} ({error})") from error
 
 
-def data_to_predict(predictor: Predictor, paths: list[Path]) -> tuple[dict[str, list[str]], Any]:
-    """Return columns that name the rows, and the data; of several paths those that are folders stand for their images.
+def open_run(run: Path, family: list[str] | None) -> SearchResult:
+    """Return the search in a folder; its families are ours, or those given."""
+    from automl.result import SearchResult
 
-    Raises `OptionError` where a model of tables gets several files, and a model of images several of which one is no image.
-    """
-    from automl.data.image_files import is_image_path
-    from automl.data.image_format import ImageFormat
-
-    single = paths[0]
-    if not isinstance(predictor.encoder, ImageFormat):
-        if len(paths) > 1:
-            raise OptionError(f"this model predicts the rows of a table: give one file, got {len(paths)}")
-        return {}, single
-    if len(paths) == 1 and not single.is_dir() and single.suffix.lower() in _MANY_IMAGES:
-        return {}, single
-    files = [file for path in paths for file in (_images_below(path) if path.is_dir() else [str(path)])]
-    other = next((file for file in files if not is_image_path(file)), None)
-    if other is not None:
-        alone = f"; {', '.join(_MANY_IMAGES)} are predicted one at a time" if len(paths) > 1 else ""
-        raise OptionError(f"this model predicts images: give image files or folders of them, got {other!r}{alone}")
-    return {"image" if predictor.target != "image" else "path": files}, files
-
-
-def _images_below(folder: Path) -> list[str]:
-    """Return the paths of all images in a folder, beginning as the folder's was given."""
-    from automl.data.image_files import all_images
-
-    return [str(folder / Path(file).relative_to(folder.absolute())) for file in all_images(folder)]
+    return SearchResult.open(run, families=family_classes(family))

@@ -15,7 +15,8 @@ from automl.errors import ExportError
 from automl.training.networks import NetworkFault, build_network, predict_network
 from search_spaces.domains import Infeasible
 from search_spaces.language import Architecture
-from search_spaces.spec import Inputs, Outputs, spec_to_dict
+from search_spaces.spec import Inputs, Outputs
+from search_spaces.spec_files import spec_to_dict
 
 
 @dataclass(frozen=True, eq=False)

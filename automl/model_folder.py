@@ -45,9 +45,8 @@ from search_spaces.spec import (
     TimeSeries,
     Values,
     Vector,
-    inputs_from_dict,
-    outputs_from_dict,
 )
+from search_spaces.spec_files import inputs_from_dict, outputs_from_dict
 
 T = TypeVar("T")
 Families = Mapping[str, type[Architecture]]

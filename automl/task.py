@@ -23,17 +23,8 @@ from automl.data.pictures import Pictures
 from automl.errors import RunError
 from automl.metrics import TaskKind
 from automl.task_folder import read_arrays, shapes, write_arrays
-from search_spaces.spec import (
-    Image,
-    Inputs,
-    Mixed,
-    Outputs,
-    Text,
-    TimeSeries,
-    inputs_from_dict,
-    outputs_from_dict,
-    spec_to_dict,
-)
+from search_spaces.spec import Image, Inputs, Mixed, Outputs, Text, TimeSeries
+from search_spaces.spec_files import inputs_from_dict, outputs_from_dict, spec_to_dict
 
 __all__ = ["DataOptions", "Fold", "Task", "make_task"]
 

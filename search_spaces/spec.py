@@ -7,10 +7,9 @@ this order, and `free` the axes of these tensors that may be of any size.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 from search_spaces.base import Infeasible
 
@@ -234,41 +233,6 @@ Outputs: TypeAlias = Classes | Values | Labels | Vector | Forecast | Reconstruct
 PREDICTIONS: tuple[type[Outputs], ...] = (Classes, Values, Labels, Vector, Forecast)  # of something else than the inputs
 
 
-def spec_to_dict(spec: Inputs | Outputs) -> dict[str, Any]:
-    """Return a spec as JSON data."""
-    return {"spec": type(spec).__name__, **dataclasses.asdict(spec)}
-
-
-def inputs_from_dict(data: Mapping[str, Any]) -> Inputs:
-    """Return the inputs that `spec_to_dict` wrote. Raises `ValueError` for anything else."""
-    match data.get("spec"):
-        case "Table":
-            return _table(data)
-        case "Image":
-            size = (data["height"], data["width"], data["channels"])
-            return Image(*size, data["dtype"], tuple(data["mean"]), tuple(data["std"]), tuple(data["flips"]), data["rows"])
-        case "TimeSeries":
-            return TimeSeries(_numeric(data["channels"]), data["length"], data["shortest"], data["rows"])
-        case "Text":
-            return _text(data)
-        case "Mixed":
-            return Mixed(_table(data["table"]), tuple(data["names"]), _text(data["text"]))
-    raise ValueError(f"inputs must be a Table, an Image, TimeSeries, Text or Mixed, got {data.get('spec')!r}")
-
-
-def _table(data: Mapping[str, Any]) -> Table:
-    categorical = tuple(CategoricalColumn(c["name"], tuple(c["counts"])) for c in data["categorical"])
-    return Table(_numeric(data["numeric"]), categorical, data["rows"])
-
-
-def _numeric(columns: Iterable[Mapping[str, Any]]) -> tuple[NumericColumn, ...]:
-    return tuple(NumericColumn(c["name"], c["mean"], c["std"], tuple(c["quantiles"]), c["missing"]) for c in columns)
-
-
-def _text(data: Mapping[str, Any]) -> Text:
-    return Text(data["vocabulary"], data["length"], data["rows"])
-
-
 def as_table(inputs: Inputs) -> Table:
     """Return inputs that are a table, or the table beside texts. Raises `Infeasible` for others."""
     if isinstance(inputs, Mixed):
@@ -295,21 +259,3 @@ def _as(kind: type[S], inputs: Inputs) -> S:
     if not isinstance(inputs, kind):
         raise Infeasible(f"inputs must be {kind.__name__}, got {type(inputs).__name__}")
     return inputs
-
-
-def outputs_from_dict(data: Mapping[str, Any]) -> Outputs:
-    """Return the outputs that `spec_to_dict` wrote. Raises `ValueError` for anything else."""
-    match data.get("spec"):
-        case "Classes":
-            return Classes(tuple(data["counts"]))
-        case "Values":
-            return Values(data["mean"], data["std"])
-        case "Labels":
-            return Labels(tuple(data["counts"]), data["rows"])
-        case "Vector":
-            return Vector(tuple(data["mean"]), tuple(data["std"]))
-        case "Forecast":
-            return Forecast(data["horizon"], data["channel"], data["mean"], data["std"])
-        case "Reconstruction":
-            return Reconstruction(data["code"])
-    raise ValueError(f"outputs must be Classes, Values, Labels, Vector, Forecast or Reconstruction, got {data.get('spec')!r}")
