@@ -47,6 +47,11 @@ def _title(manifest: Mapping[str, Any], about: Part) -> str:
         )
     elif task.get("targets") and outputs["spec"] != "Forecast":
         lines.append("Targets: " + ", ".join(f"`{code_text(name)}`" for name in task["targets"]) + ".")
+    elif outputs["spec"] == "Reconstruction":
+        lines.append(
+            "The error is the mean over what a row holds, in units in which the mean row of the training data errs by about 1; "
+            "for rows unlike the training data it is greater. It is no probability: compare it with the errors of usual rows."
+        )
     elif outputs["spec"] in {"Values", "Forecast"}:
         lines.append(f"In those rows the target has mean {outputs['mean']:.6g} and standard deviation {outputs['std']:.6g}.")
     return "\n".join([*lines, ""])
@@ -77,6 +82,11 @@ def _is_interval(interval: Any) -> bool:
 def _use(manifest: Mapping[str, Any], about: Part) -> str:
     name, argument, rows = about.use(manifest)
     task = manifest["task"]
+    if task["kind"] == "reconstruction":
+        code = manifest["members"][0]["outputs"]["code"]
+        rows += f"""
+print(model.encode({name}))  # the {code} numbers that each becomes
+print(model.reconstruct({name}))  # what is rebuilt from them; predict says how far off it is, as anomaly_score does"""
     names = "model.classes" if task["classes"] else "model.targets"
     predictor = f"print(model.predict_proba({name}), {names})\n" if task["classes"] or task["kind"] == "multilabel" else ""
     return f"""## With automl

@@ -22,6 +22,7 @@ from automl.data.encoders import Encoder, encoder_to_dict, in_short
 from automl.data.features import Features
 from automl.data.image_format import ImageFormat
 from automl.errors import OptionError
+from automl.forecasts import scaled_error
 from automl.member import Member, mean_prediction, weights_of
 from automl.metrics import LIKELY, METRICS, TaskKind
 from automl.model_files import CARD, ONNX, WEIGHTS, seal, writing
@@ -61,6 +62,7 @@ class Predictor:
         """Return for each row the most probable label, in the type that it had in the data, or the value, as `(rows,)`.
 
         Of several targets a matrix `(rows, targets)`: values, or 1 for each label that a row is likely to have and 0 for others.
+        Of a model that was made without a target the same as `anomaly_score`.
 
         data: of a model of tables a DataFrame, a path to CSV, TSV or Parquet, an array with the columns in the order of the
         training data, a dict of columns or a list of dicts; columns that the model doesn't use are ignored. Of a model of images
@@ -69,6 +71,8 @@ class Predictor:
         for each id, in the order in which ids first appear. Raises `DataError` for anything else.
         """
         prediction = self._prediction(self.encoder.transform(data))
+        if self.kind == "forecast":
+            return prediction[0]
         return self.labels(prediction) if self.has_probabilities else prediction
 
     @property
@@ -82,7 +86,8 @@ class Predictor:
         Raises `OptionError` where numbers are predicted.
         """
         if not self.has_probabilities:
-            raise OptionError(f"predict_proba needs classes, but the target {self.target!r} is a number; call predict")
+            what = f"the target {self.target!r} is a number" if self.target else "there is no target"
+            raise OptionError(f"predict_proba needs classes, but {what}; call predict")
         return self._prediction(self.encoder.transform(data))
 
     def labels(self, probabilities: NDArray[Any]) -> NDArray[Any]:
@@ -92,20 +97,57 @@ class Predictor:
         most: NDArray[Any] = _labels(self.classes)[probabilities.argmax(1)]
         return most
 
+    def encode(self, data: Any) -> NDArray[np.float32]:
+        """Return a few numbers that say of each row what is needed to rebuild it, `(rows, code)`; data as for `predict`.
+
+        Of several networks the first one's. Raises `OptionError` for a model that was made with a target.
+        """
+        from automl.rebuilding import codes
+
+        return codes(self._rebuilding("encode"), self.encoder.transform(data))
+
+    def reconstruct(self, data: Any) -> Any:
+        """Return the rows rebuilt from what `encode` returns: a DataFrame of the features, or images `(rows, h, w, c)`.
+
+        Numbers are in the units of the data, of categories there is the likeliest, and images are of up to 16 x 16 squares. Data
+        and errors as for `encode`.
+        """
+        from automl.rebuilding import rows_again
+
+        return rows_again(self._rebuilding("reconstruct"), self.encoder.transform(data), self.encoder)
+
+    def anomaly_score(self, data: Any) -> NDArray[np.float64]:
+        """Return how badly each row is rebuilt, `(rows,)`: the mean squared error of what it holds, in standard units.
+
+        The mean row of the training data errs by about 1 of each number. Rows unlike the training data err by more than those;
+        missing values count for nothing, and a row of nothing else has 0. Data and errors as for `encode`.
+        """
+        return mean_prediction(self._rebuilding("anomaly_score"), self.encoder.transform(data))
+
+    def _rebuilding(self, asked: str) -> tuple[Member, ...]:
+        if self.kind != "reconstruction":
+            raise OptionError(f"{asked} needs a model that was searched without a target, but this predicts {self.target!r}")
+        return self.members
+
     def evaluate(self, data: Any) -> dict[str, float]:
         """Return all scores that suit the task by name, the one that the search used first; NaN where one is undefined.
 
         data: as for a search: a path or a DataFrame with the target column, labelled images, or (X, y). Rows without a target
-        don't count. Raises `DataError`.
+        don't count, but where there was none in the search; then data are as for `predict`. Raises `DataError`.
         """
         from automl.data.labelled import read_labelled  # needs pandas, which a model of images can do without
         from automl.data.targets import encode
 
-        features, target = read_labelled(data, self.encoder, self.targets or self.target)
+        if self.kind == "reconstruction":
+            features, target = self.encoder.transform(data), None
+        else:
+            features, target = read_labelled(data, self.encoder, self.targets or self.target)
         truth = encode(target, self.kind, len(features[0]), self.classes).values
         prediction = self._prediction(features)
         names = [self.metric, *(name for name in METRICS if name != self.metric)]
-        return {name: METRICS[name].score(truth, prediction) for name in names if self.kind in METRICS[name].kinds}
+        scores = {name: METRICS[name].score(truth, prediction) for name in names if self.kind in METRICS[name].kinds}
+        mase = scaled_error(self.encoder, truth, prediction)
+        return scores if mase is None else {**scores, "mase": mase}
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model for `automl.load` into a new folder, without ONNX, and return the folder.

@@ -233,7 +233,7 @@ class _Codes(nn.Module):
     def _spread(self, cells: Tensor, padding: float) -> Tensor:
         """Return cells `(batch, width)` column by column, `(batch, columns, most)`."""
         padded = torch.cat([cells, cells.new_full((cells.shape[0], 1), padding)], 1)
-        return padded.index_select(1, self.spread).view(cells.shape[0], -1, self.most)
+        return padded.index_select(1, self.spread).view(cells.shape[0], len(self.sizes), self.most)
 
 
 class _Pixels(_Parts):
