@@ -5,8 +5,8 @@ The file begins where the encoder ends. Of a table it takes the arrays `numeric`
 channels)`, as decoders write them; of sequences `values` float32 `(batch, time, channels)` and `lengths` int64 `(batch,)`; of
 texts `tokens` int64 `(batch, length)`, of those beside columns `(batch, texts, length)`; batch, time and length are any. Scaling,
 embeddings, softmax or the target's units, and the mean over the members are inside. It returns `probabilities` float32 `(batch,
-classes)`, of labels `(batch, labels)`; `values` float64 `(batch,)`, of several `(batch, targets)`; or `errors` float64
-`(batch,)`.
+classes)`, of labels `(batch, labels)`; `values` float64 `(batch,)`, of several `(batch, targets)`, called `predictions` of
+sequences; `forecast` float64 `(batch, horizon)`; or `errors` float64 `(batch,)`.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class _Whole(nn.Module):
         self.networks = nn.ModuleList(member.network for member in members)
         self.outputs = [member.outputs for member in members]
         self.has_values = _has_values(members[0].inputs)
-        self.output = output_name(self.outputs[0])
+        self.output = output_name(self.outputs[0], members[0].inputs)
 
     def forward(self, *arrays: Tensor) -> Tensor:
         given = iter(arrays)
@@ -129,11 +129,13 @@ class _Whole(nn.Module):
         return torch.stack(predictions).mean(0) if len(predictions) > 1 else predictions[0]
 
 
-def output_name(outputs: Outputs) -> str:
-    """Return the name of what an exported file returns."""
+def output_name(outputs: Outputs, inputs: Inputs) -> str:
+    """Return the name of what an exported file returns; that of an input can't be."""
     if isinstance(outputs, Classes | Labels):
         return "probabilities"
-    return "errors" if isinstance(outputs, Reconstruction) else "values"
+    if isinstance(outputs, Forecast):
+        return "forecast"
+    return "errors" if isinstance(outputs, Reconstruction) else "values" if "values" not in inputs.tensors else "predictions"
 
 
 def _read(raw: Tensor, outputs: Outputs) -> Tensor:

@@ -29,7 +29,8 @@ _MOST_VALUES = 50_000_000  # of the matrix that the regression is fitted on: 400
 
 def season_of(task: Task) -> int | None:
     """Return the season of the series, in steps, of a task that is a forecast; else None."""
-    return task.encoder.season if isinstance(task.encoder, WindowFormat) else None
+    encoder: object = task.encoder
+    return encoder.season if isinstance(encoder, WindowFormat) else None
 
 
 def naive_names(season: int) -> tuple[str, ...]:

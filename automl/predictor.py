@@ -61,6 +61,8 @@ class Predictor:
     def predict(self, data: Any) -> NDArray[Any]:
         """Return for each row the most probable label, in the type that it had in the data, or the value, as `(rows,)`.
 
+        Of a forecast the next values after the history that is given, `(horizon,)`.
+
         Of several targets a matrix `(rows, targets)`: values, or 1 for each label that a row is likely to have and 0 for others.
         Of a model that was made without a target the same as `anomaly_score`.
 
@@ -72,7 +74,8 @@ class Predictor:
         """
         prediction = self._prediction(self.encoder.transform(data))
         if self.kind == "forecast":
-            return prediction[0]
+            ahead: NDArray[Any] = prediction[0]
+            return ahead
         return self.labels(prediction) if self.has_probabilities else prediction
 
     @property

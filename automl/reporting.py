@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from automl import models
 from automl.bias import bootstrap_interval, corrected_score
 from automl.board import Entry
+from automl.forecasts import scaled_error
 from automl.metrics import Metric, metric
 from automl.run_folder import Run
 from automl.scoring import out_of_fold
@@ -28,12 +29,13 @@ _SEED = 0  # of the bootstrap: the same run always reports the same figures
 
 @dataclass(frozen=True)
 class ReportScore:
-    """A score with a 95 % bootstrap interval, in the metric's own sign, and in words how it was taken."""
+    """A score with a 95 % bootstrap interval, in the metric's own sign, and in words how it was taken; of forecasts also MASE."""
 
     value: float
     low: float
     high: float
     method: str
+    mase: float | None = None
 
 
 def report_scores(run: Run, entries: Sequence[Entry], best: Entry | None) -> dict[int, ReportScore]:
@@ -63,7 +65,8 @@ def _held_out(run: Run, entry: Entry) -> ReportScore:
 def _score(run: Run, rows: NDArray[Any], predictions: NDArray[Any], method: str) -> ReportScore:
     scoring, target, weight = _scoring(run, rows)
     low, high = bootstrap_interval(scoring, target, predictions, weight, resamples=_RESAMPLES, seed=_SEED)
-    return ReportScore(scoring.score(target, predictions, weight), low, high, method)
+    mase = scaled_error(run.task.encoder, target, predictions)
+    return ReportScore(scoring.score(target, predictions, weight), low, high, method, mase)
 
 
 def _scoring(run: Run, rows: NDArray[Any]) -> tuple[Metric, NDArray[Any], NDArray[Any] | None]:

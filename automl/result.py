@@ -110,6 +110,8 @@ class SearchResult:
             scores["report"] = reported.value
             scores["report_interval"] = [reported.low, reported.high]
             scores["report_method"] = reported.method
+            if reported.mase is not None:
+                scores["report_mase"] = reported.mase
         return scores
 
     def evaluate(self, test: Any) -> dict[str, float]:
@@ -159,9 +161,17 @@ class SearchResult:
             interval = f"95 % interval {reported.low:.5g} to {reported.high:.5g}"
             lines.append(f"honest score: {reported.value:.5g} ({interval}; {reported.method})")
         baselines = [entry for entry in self.entries if entry.is_baseline and entry.loss is not None]
+        if reported is not None and reported.mase is not None:
+            lines.append(self._scaled([network, *baselines]))
         if baselines:
             lines.append(self._verdict(network, min(baselines, key=self._standing)))
         return lines
+
+    def _scaled(self, entries: list[Entry]) -> str:
+        """Return the line of MASE on the rows that chose nothing."""
+        known = {entry.name: self.report[entry.number].mase for entry in entries if entry.number in self.report}
+        errors = ", ".join(f"{name} {mase:.4g}" for name, mase in known.items() if mase is not None)
+        return f"MASE (mean absolute error, 1 for the naive forecast of one step in the rows that trained): {errors}"
 
     def _standing(self, entry: Entry) -> float:
         """Return the loss by which baselines are compared with the network: on rows that chose nothing, where there are any."""
