@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from automl.data.columns import Columns
 from automl.data.image_load import Images
-from automl.data.kinds import Detected, detect_kinds, notable_lines
+from automl.data.kinds import Detected, as_inputs, detect_kinds, notable_lines
 from automl.data.load import Loaded
 from automl.data.names import listed
 from automl.data.roles import Roles, class_factors, read_roles, row_counters, weights_beside
@@ -115,7 +115,7 @@ def assemble(data: object, options: DataOptions) -> Assembled:
             *notable_lines(kinds),
             *_beside(loaded, roles),
         ),
-        reasons=(why, *loaded.reasons, *(found.line for found in kinds.values())),
+        reasons=(why, *loaded.reasons, *(found.line for found in kinds.values()), *_of_texts(encoder)),
     )
 
 
@@ -180,13 +180,19 @@ def _encoder(loaded: Loaded, seen: Rows, roles: Roles, options: DataOptions) -> 
     kinds = _kinds(part, loaded.rows[seen], roles, options)
     if loaded.target is None:
         kinds = without_texts(kinds)
-    return Columns.fit(part, kinds, loaded.positional), kinds
+    return Columns.fit(part, kinds, loaded.positional, options.tokenizer), kinds
+
+
+def _of_texts(encoder: Encoder) -> list[str]:
+    """Return the line that says what texts become, where there are any."""
+    return [encoder.tokenizer.describe()] if isinstance(encoder, Columns) and encoder.tokenizer is not None else []
 
 
 def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptions) -> dict[str, Detected]:
     """Return the kinds of columns, judged by the rows that may be seen; columns with another role are set aside."""
     wanted = {str(name): kind for name, kind in (options.columns or {}).items()}
     kinds = detect_kinds(part, {**wanted, **dict.fromkeys(roles.columns, "ignored")})
+    kinds |= as_inputs({name: found for name, found in kinds.items() if name not in wanted}, options.inputs)
     for name, line in roles.columns.items():
         kinds[name] = replace(kinds[name], line=line)
     for name in row_counters(part, positions):

@@ -7,6 +7,7 @@ numbers (for trees) and as points on a circle (for networks: December is near Ja
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from automl.data.columns import Category, Column, Columns, Encoded, Number, Ruler, Sentence, Time
 from automl.data.load import Table, read_table
 from automl.data.plain import Plain, plain, spelling
+from automl.data.text_lists import as_texts
 from automl.data.tokens import Tokenizer
 from automl.data.values import keys, read_numbers, read_times
 from automl.errors import DataError, nearest
@@ -154,7 +156,7 @@ PARTS: dict[str, Callable[[Times], Floats]] = {
 
 def encode(columns: Columns, data: object) -> Features:
     """Return the features of rows. See `Columns.transform`."""
-    frame = _aligned(columns, read_table(data))
+    frame = _aligned(columns, _read(columns, data))
     numbers: list[NDArray[np.float32]] = []
     codes: list[NDArray[np.int32]] = []
     tokens: list[NDArray[np.int32]] = []
@@ -173,6 +175,24 @@ def encode(columns: Columns, data: object) -> Features:
         return (tokens[0],)
     encoded = Encoded(_side_by_side(numbers, len(frame), np.float32), _side_by_side(codes, len(frame), np.int32))
     return (*encoded, np.stack(tokens, 1)) if tokens else encoded
+
+
+def _read(columns: Columns, data: object) -> Table:
+    """Return the table in data, and of texts alone also the texts in a list. Raises `DataError`."""
+    if columns.is_text and (texts := as_texts(data, expected=True)) is not None:
+        return Table(texts, tuple(texts.columns), "a list of texts", positional=True)
+    if columns.texts and isinstance(data, str) and not _is_path(data):
+        given = f"{data[:40]!r}{'...' if len(data) > 40 else ''}"
+        raise DataError(f"data: a text by itself is taken for a path, and there is no file {given}; give a list, [text]")
+    return read_table(data)
+
+
+def _is_path(text: str) -> bool:
+    """Return whether there is such a file, or a text looks as if it should be one."""
+    try:
+        return Path(text).expanduser().exists() or Path(text).suffix.lower() in {".csv", ".tsv", ".parquet"}
+    except (OSError, ValueError, RuntimeError):  # too long for a path, or with characters that no path has
+        return False
 
 
 def _side_by_side(columns: list[NDArray[Any]], rows: int, dtype: type[np.generic]) -> NDArray[Any]:

@@ -54,6 +54,20 @@ def notable_lines(kinds: Mapping[str, Detected]) -> tuple[str, ...]:
     return tuple(found.line for found in kinds.values() if found.notable)
 
 
+def as_inputs(kinds: Mapping[str, Detected], inputs: str | None) -> dict[str, Detected]:
+    """Return kinds as the user says what rows are: of a "table" texts are set aside, of "texts" all words are texts.
+
+    Others come back as they are, and so they do for other `inputs`.
+    """
+    found = dict(kinds)
+    for name, kind in kinds.items():
+        if inputs == "table" and kind.kind == "text":
+            found[name] = Detected("ignored", f"{name}: text, set aside because inputs are a table", notable=True)
+        if inputs == "texts" and not kind.form and kind.kind in {"categorical", "identifier"}:
+            found[name] = Detected("text", f"{name}: text, as you asked")
+    return found
+
+
 def _checked(overrides: Mapping[str, str], names: list[str]) -> dict[str, ColumnKind]:
     known: dict[str, ColumnKind] = {kind: kind for kind in COLUMN_KINDS}
     for name, kind in overrides.items():

@@ -15,6 +15,7 @@ import pandas as pd
 from automl.data.files import read_file
 from automl.data.names import listed, unique_names
 from automl.data.target import missing_target
+from automl.data.text_lists import as_texts
 from automl.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def _unlabelled(table: Table) -> Loaded:
 def read_table(data: object) -> Table:
     """Return the table in `data`: a path, a DataFrame, an array (rows, columns), a dict of columns or of one row, a list of rows.
 
-    A `Table` comes back as it is. Raises `DataError` for anything else.
+    A list, Series or array of strings is a table with a column of texts. A `Table` comes back as it is. Raises `DataError` for
+    anything else.
     """
     if isinstance(data, Table):
         return data
@@ -107,10 +109,13 @@ def read_table(data: object) -> Table:
         path = Path(os.fspath(data))
         frame, notices = read_file(path)
         return _named(frame, path.name, notices)
-    if isinstance(data, pd.Series):
-        raise DataError("data: must be a table, got a Series; use series.to_frame() for one column, to_frame().T for one row")
     if hasattr(data, "to_pandas"):
         data = data.to_pandas()
+    texts = as_texts(data)
+    if texts is not None:
+        return replace(_named(texts, "a list of texts", []), positional=True)
+    if isinstance(data, pd.Series):
+        raise DataError("data: must be a table, got a Series; use series.to_frame() for one column, to_frame().T for one row")
     if isinstance(data, Mapping):
         data = _from_mapping(data)
     if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import strategies as st
 
 from automl.data.columns import Columns
-from automl.data.kinds import detect_kinds
+from automl.data.kinds import as_inputs, detect_kinds
+from automl.errors import DataError, ModelError
 
 N = 60
 RNG = np.random.default_rng(0)
@@ -196,3 +197,132 @@ def test_no_cell_depends_on_its_neighbours_and_no_mixture_breaks(cells, data):
     part = columns.transform(frame.iloc[some])
     np.testing.assert_array_equal(part.numeric, encoded.numeric[some])
     np.testing.assert_array_equal(part.categorical, encoded.categorical[some])
+
+
+# ------------------------------------------------------------------------------------------------------------------- texts
+
+SENTENCES = [" ".join(RNG.choice(["the", "cat", "sat", "on", "a", "mat"], 8)) for _ in range(N)]
+MIXED = pd.DataFrame({"first": SENTENCES, "x": REALS, "second": SENTENCES[::-1], "w": WORDS})
+
+
+def of_texts(frame, kinds=None, **options):
+    return Columns.fit(frame, detect_kinds(frame, kinds), **options)
+
+
+def test_texts_stand_beside_the_other_columns():
+    columns = of_texts(MIXED)
+    numeric, categorical, tokens = columns.transform(MIXED)
+    assert (columns.numeric, columns.categorical, columns.texts) == (("x",), ("w",), ("first", "second"))
+    assert (numeric.shape, categorical.shape, tokens.shape) == ((N, 1), (N, 1), (N, 2, 8))
+    assert (tokens.dtype, not columns.is_text) == (np.int32, True)
+    assert np.array_equal(tokens[:, 0], tokens[::-1, 1]), "one tokenizer serves all texts"
+
+
+def test_a_column_of_texts_alone_is_a_text():
+    columns = of_texts(MIXED[["first"]])
+    (tokens,) = columns.transform(MIXED)
+    assert columns.is_text
+    assert tokens.shape == (N, 8)
+    assert [columns.tokenizer.vocabulary[code] for code in tokens[0]] == SENTENCES[0].split()
+
+
+def test_several_texts_alone_are_beside_an_empty_table():
+    numeric, categorical, tokens = of_texts(MIXED[["first", "second"]]).transform(MIXED)
+    assert (numeric.shape, categorical.shape, tokens.shape) == ((N, 0), (N, 0), (N, 2, 8))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        MIXED,
+        MIXED[["first"]].rename(columns={"first": "x"})["x"],
+        SENTENCES,
+        np.array(SENTENCES),
+        np.array(SENTENCES, dtype=object),
+        MIXED["first"].astype("string[pyarrow]"),
+        MIXED["first"].astype("category").to_frame(),
+        [[text] for text in SENTENCES],
+        {"first": SENTENCES},
+        [{"first": text} for text in SENTENCES],
+        pa.table({"first": SENTENCES}),
+    ],
+    ids=["frame", "series", "list", "array", "objects", "strings of Arrow", "category", "rows", "dict", "dicts", "Arrow"],
+)
+def test_texts_come_in_any_form(given):
+    columns = of_texts(MIXED[["first"]], positional=True)
+    assert np.array_equal(columns.transform(given)[0], columns.transform(MIXED)[0])
+
+
+TOKENS = {  # of a column of texts, beside the text "the cat": what counts as which text
+    "none": (None, ""),
+    "not a number": (float("nan"), ""),
+    "missing": (pd.NA, ""),
+    "the mark of a missing value": ("NaN", ""),
+    "white space": (" \t\n", ""),
+    "a number": (12, "12"),
+    "a whole float": (12.0, "12"),
+    "truth": (True, "true"),
+    "a day": (dt.date(2020, 1, 31), "2020 - 01 - 31"),
+    "half of a surrogate pair": ("cat\ud800", "cat \ufffd"),
+    "control characters": ("cat\x00", "cat \x00"),
+}
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_a_cell_that_is_no_text_is_read_as_what_it_says(name):
+    cell, meant = TOKENS[name]
+    columns = of_texts(MIXED[["first"]], tokenizer="words")
+    frame = pd.DataFrame({"first": pd.Series([cell, "the cat"], dtype=object)})
+    (tokens,) = columns.transform(frame)
+    assert tokens.tolist() == columns.tokenizer.encode([meant, "the cat"]).tolist()
+    assert columns.transform([cell, "the cat"])[0].tolist() == tokens.tolist()
+
+
+def test_texts_alone_may_all_be_missing_or_none_at_all():
+    columns = of_texts(MIXED[["first"]])
+    assert not columns.transform([None, None])[0].any()
+    assert not columns.transform([float("nan")])[0].any()
+    assert columns.transform([])[0].shape == (0, 8)
+    assert columns.transform([5])[0].tolist() == columns.tokenizer.encode(["5"]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("the cat sat", r"no file 'the cat sat'; give a list, \[text\]"),
+        ("a" * 5000, r"no file 'a+'\.\.\.; give a list"),
+        ("cat\0", "give a list"),
+        ([b"the cat"], "must be str, got bytes; decode them"),
+        (pd.DataFrame({"first": [b"the cat"]}), "'first' must hold texts as in training, got a column of type nested"),
+        ([["the", "cat"], ["a", "mat"]], "must be there, missing 'first'|must have 1 columns"),
+        (pd.DataFrame({"other": ["the cat"]}), "missing 'first'"),
+        ("missing.csv", "there is none of this name"),
+    ],
+)
+def test_what_holds_no_texts_is_refused(given, message):
+    with pytest.raises(DataError, match=message):
+        of_texts(MIXED[["first"]]).transform(given)
+
+
+@pytest.mark.parametrize("kind", ["words", "bpe", "bytes"])
+def test_columns_of_texts_survive_json(kind):
+    columns = of_texts(MIXED, tokenizer=kind)
+    again = Columns.from_dict(json.loads(json.dumps(columns.to_dict())))
+    assert again == columns
+    for ours, theirs in zip(again.transform(MIXED), columns.transform(MIXED), strict=True):
+        assert np.array_equal(ours, theirs, equal_nan=True)
+
+
+def test_a_tokenizer_is_there_where_texts_are_and_nowhere_else():
+    with_texts, without = of_texts(MIXED).to_dict(), of_texts(MIXED[["x", "w"]]).to_dict()
+    assert "tokenizer" not in without
+    for data in ({**without, "tokenizer": with_texts["tokenizer"]}, {key: with_texts[key] for key in without}):
+        with pytest.raises(ModelError, match="there must be a tokenizer where there are columns of texts, and nowhere else"):
+            Columns.from_dict(data)
+
+
+def test_inputs_say_whether_words_are_texts():
+    kinds = detect_kinds(MIXED)
+    assert [found.kind for found in as_inputs(kinds, None).values()] == ["text", "numeric", "text", "categorical"]
+    assert [found.kind for found in as_inputs(kinds, "table").values()] == ["ignored", "numeric", "ignored", "categorical"]
+    assert [found.kind for found in as_inputs(kinds, "texts").values()] == ["text", "numeric", "text", "text"]
