@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from automl.card_base import Part, code_text, plain_text
+from automl.card_forecast import FORECAST
 from automl.card_image import IMAGES
+from automl.card_series import SERIES
 from automl.card_table import TABLE
 
-_PARTS: Mapping[str, Part] = {"images": IMAGES, "columns": TABLE}  # by the key of the encoder; the first that is there counts
+# By the key of the encoder; the first that is there counts.
+_PARTS: Mapping[str, Part] = {"images": IMAGES, "sequences": SERIES, "forecast": FORECAST, "columns": TABLE}
 _CLASSES_SHOWN = 20
 _TASKS = {
     "binary": "the more probable of two classes",

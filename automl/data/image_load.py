@@ -23,6 +23,7 @@ from automl.data.load import Loaded, as_target, name_of, split_target
 from automl.data.pictures import Broken, Pictures, check, decode, joined, memory_for_images, size_decoded
 from automl.data.pixels import Pixels, as_array, read_pixels, stored
 from automl.data.ready import Ready
+from automl.data.series_shapes import is_of_floats
 from automl.data.target import missing_target
 from automl.errors import DataError
 
@@ -85,6 +86,8 @@ def load_images(found: Found, options: DataOptions, name: object, form: ImageFor
     if isinstance(found.images, Inputs):
         given = found.images.labels
         target = as_target([given.get(position) for position in range(len(found.images))], name or found.target)
+    if form is None and options.inputs is None and found.is_array and is_of_floats(found.images):
+        notices = [*notices, _or_sequences(tuple(found.images.shape))]
     notices = [*found.notices, *notices, *_broken(found, broken, options.max_broken)]
     rows, missing = _rows(target, broken)
     if len(rows) < len(target):
@@ -149,6 +152,12 @@ def _pixels(found: Found, form: ImageFormat | None, options: DataOptions) -> tup
         form = replace(form, dtype=images.dtype.name, scale=scale)
     notices = [*(() if pixels is None else pixels.notices), *choice.notices]
     return _kept(found, images, form), broken, notices, (form_line(form, choice.why),)
+
+
+def _or_sequences(shape: tuple[int, ...]) -> str:
+    """Return the notice that an array of floats with three axes, (n, height, width), may be one of sequences."""
+    taken = f"images: an array of floats of shape {shape} is taken as (n, height, width)"
+    return f"{taken}; inputs='sequences' takes it as {shape[1]} steps of {shape[2]} channels"
 
 
 def _kept(found: Found, images: Stored, form: ImageFormat) -> Images:
