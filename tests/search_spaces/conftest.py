@@ -42,6 +42,7 @@ def check_onnx_lengths():
     import onnxruntime
 
     from search_spaces.made_up import made_up_batch, padded
+    from search_spaces.recurrence import translations
 
     def check(network, inputs) -> None:
         batch, names = made_up_batch(inputs), {name for free in inputs.free for name in free.values()}
@@ -50,7 +51,14 @@ def check_onnx_lengths():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                network, batch, dynamo=True, opset_version=23, dynamic_shapes=(shapes,), input_names=inputs.tensors, verbose=False
+                network,
+                batch,
+                dynamo=True,
+                opset_version=23,
+                dynamic_shapes=(shapes,),
+                input_names=inputs.tensors,
+                custom_translation_table=translations(),
+                verbose=False,
             )
         session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
         for rows, steps in ((1, 0), (2, 5), (9, 300)):
