@@ -35,6 +35,8 @@ def predict(
     **Example**: automl predict model/ new_rows.csv --out predictions.csv
 
     **Example**: automl predict model/ *.png
+
+    **Example**: automl predict model/ history.csv
     """
     from automl.board import records
     from automl.model_folder import load
@@ -57,10 +59,14 @@ def predict(
 
 
 def _predictions(predictor: Predictor, paths: list[Path], *, probabilities: bool) -> pd.DataFrame:
-    """Return a row for each row of the data: its name, where rows have one, and a column for each thing predicted."""
+    """Return a row for each row of the data, or step ahead: its name, where it has one, and a column for each thing predicted."""
     import pandas as pd
 
+    from automl.forecasts import future_table
+
     names, rows = data_to_predict(predictor, paths)
+    if predictor.kind == "forecast" and not probabilities:
+        return future_table(predictor, rows)
     shares = predictor.predict_proba(rows) if probabilities else None
     predicted = predictor.predict(rows) if shares is None else predictor.labels(shares)
     columns = predictor.targets if predicted.ndim == 2 else (predictor.target,)
