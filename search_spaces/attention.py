@@ -59,17 +59,27 @@ class Encoder(Searchable):
     def build(self) -> nn.Module:
         """Return a module `(batch, tokens, width)`, unchanged, for any number of tokens."""
         encoder = nn.Sequential(*(block.build(self) for block in self.blocks), nn.LayerNorm(self.width))
-        for module in encoder.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        start_as_glorot(encoder)
         return encoder
+
+
+def start_as_glorot(network: nn.Module) -> None:
+    """Draw the weights of linear layers as in Glorot & Bengio 2010, with biases of 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
 
 
 class Attention(nn.Module):
     """Every token's sum over all tokens, weighted by how well they answer it, in each head (Vaswani et al. 2017, equation 1).
 
-    **Shape**: `(batch, tokens, width)` to `(batch, tokens, heads * head_width)`.
+    Tokens that a mask leaves out are in nobody's sum. Where angles are given, queries and keys are turned by them, so that the
+    weights tell how far apart two tokens are (Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021,
+    equation 34, with the two numbers of a pair half a head apart).
+
+    **Shape**: `(batch, tokens, width)` to `(batch, tokens, heads * head_width)`; mask bool `(batch, tokens)`, at least one True
+    in each row; angles `(tokens, head_width / 2)`, in radians.
     """
 
     def __init__(self, width: int, heads: int, head_width: int) -> None:
@@ -77,11 +87,19 @@ class Attention(nn.Module):
         self.heads, self.head_width = heads, head_width
         self.query, self.key, self.value = (nn.Linear(width, heads * head_width) for _ in range(3))
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor | None = None, angles: Tensor | None = None) -> Tensor:
         """Return the heads' sums, side by side."""
         split = (layer(tokens).unflatten(2, (self.heads, self.head_width)) for layer in (self.query, self.key, self.value))
         query, key, value = (part.transpose(1, 2) for part in split)
-        return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        if angles is not None:
+            query, key = _turned(query, angles), _turned(key, angles)
+        allowed = None if mask is None else mask[:, None, None].expand(-1, 1, tokens.shape[1], -1)
+        return functional.scaled_dot_product_attention(query, key, value, allowed).transpose(1, 2).flatten(2)
+
+
+def _turned(parts: Tensor, angles: Tensor) -> Tensor:
+    first, second = parts.chunk(2, 3)
+    return torch.cat([first * angles.cos() - second * angles.sin(), first * angles.sin() + second * angles.cos()], 3)
 
 
 class _Branch(nn.Module):

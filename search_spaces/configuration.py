@@ -13,6 +13,7 @@ from search_spaces.averaging import EMA, NoAveraging
 from search_spaces.cell import Cell
 from search_spaces.convnet import VGG, Inception
 from search_spaces.densenet import DenseNet
+from search_spaces.inception_time import InceptionTime
 from search_spaces.language import Architecture, Choice, OneOf, Searchable, Space, SpaceError
 from search_spaces.leaves import Options
 from search_spaces.linear import Linear
@@ -27,6 +28,7 @@ from search_spaces.series_mlp import SeriesMLP
 from search_spaces.spec import Image, Reconstruction, Table
 from search_spaces.temporal import TCN
 from search_spaces.text_cnn import TextCNN
+from search_spaces.transformer import Transformer
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
@@ -44,6 +46,8 @@ FAMILIES: tuple[type[Architecture], ...] = (
     SeriesMLP,
     TextCNN,
     Autoencoder,
+    Transformer,
+    InceptionTime,
 )
 KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear, NaiveForecast, LinearAutoencoder)  # may stand in a file
 
