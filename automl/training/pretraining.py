@@ -89,10 +89,8 @@ def _pretrained(course: _Course) -> Pretrained:
     stages = stages_of(learner.network, examples, layerwise=course.how.layerwise)
     passes = max(1, round(course.how.epochs / len(stages)))
     steps = course.rows.steps(learner.recipe.batch_size)
-    before: tuple[int, ...] | None = None
     for number, stage in enumerate(stages):
-        autoencoder, before = Autoencoder(course, stage, before), stage.shape
-        means: list[float] = []
+        autoencoder, means = Autoencoder(course, stage), list[float]()
         with autoencoder.learning():
             for epoch in range(1, passes + 1):
                 done, mean = _pass(course, autoencoder)
@@ -122,14 +120,12 @@ def _pass(course: _Course, autoencoder: Autoencoder) -> tuple[int, float]:
 
 
 class Autoencoder:
-    """A stage of a network that encodes, and a decoder that rebuilds what the stage is given. Works within `learning`.
+    """A stage of a network that encodes, and a decoder that rebuilds what the stage is given. Works within `learning`."""
 
-    before: the shape of what the stage is given, by the one before it; None for the first.
-    """
-
-    def __init__(self, course: _Course, stage: Stage, before: tuple[int, ...] | None) -> None:
+    def __init__(self, course: _Course, stage: Stage) -> None:
         self.learner, self.stage, self._course = course.learner, stage, course
-        self.decoder, self._rebuilt = decoder(stage.shape, before or _rebuilt_shape(course))
+        given = _rebuilt_shape(course) if stage.first is None else stage.first.shape
+        self.decoder, self._rebuilt = decoder(stage.last.shape, given)
         self.decoder.to(self.learner.device)
         self.optimizer = _OPTIMIZER.build([*stage.parameters, *self.decoder.parameters()])
         self._given = self._code = torch.zeros(0)
@@ -138,9 +134,9 @@ class Autoencoder:
     def learning(self) -> Iterator[None]:
         """Let this stage alone be in training mode and have gradients, and what the stage is given be spoilt."""
         network, own, learnt = self.learner.network, set(self.stage.own), set(self.stage.parameters)
-        hooks = [self.stage.mark.register_forward_pre_hook(self._leave)]
+        hooks = [self.stage.last.module.register_forward_pre_hook(self._leave)]
         if self.stage.first is not None:
-            hooks.append(self.stage.first.register_forward_pre_hook(self._enter))
+            hooks.append(self.stage.first.module.register_forward_pre_hook(self._enter))
         for module in network.modules():
             module.training = module in own
         for parameter in self.learner.parameters:
@@ -170,12 +166,14 @@ class Autoencoder:
         return squares / spread
 
     def _enter(self, _module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        given = arguments[0].detach()
+        axis = 0 if self.stage.first is None else self.stage.first.axis
+        given = arguments[0].detach().movedim(axis, 0)
         self._given = given.float()
-        return (self._course.how.noise.apply(given, given.new_zeros(()), self._course.noise), *arguments[1:])
+        spoilt = self._course.how.noise.apply(given, given.new_zeros(()), self._course.noise)
+        return (spoilt.movedim(0, axis), *arguments[1:])
 
     def _leave(self, _module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        self._code = arguments[0]
+        self._code = arguments[0].movedim(self.stage.last.axis, 0)
 
 
 def _rebuilt_shape(course: _Course) -> tuple[int, ...]:

@@ -17,17 +17,24 @@ from automl.training.networks import forward
 from search_spaces.domains import Infeasible
 
 
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """A part of a network: what is computed from the entry of `first` (None: from the inputs) to that of `mark`.
+@dataclass(frozen=True)
+class Point:
+    """Where features of rows enter a module, as its first argument: of `shape` without the axis that is the batch's."""
 
-    mark: its first argument is what the stage returns: `(batch, *shape)`. own: the modules of this stage, other stages' below
-    them left out. parameters: the trainable ones of these modules.
+    module: nn.Module
+    axis: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a network: what is computed from `first` (None: from the inputs) to `last`.
+
+    own: the modules of this stage, other stages' below them left out. parameters: the trainable ones of these modules.
     """
 
-    first: nn.Module | None
-    mark: nn.Module
-    shape: tuple[int, ...]
+    first: Point | None
+    last: Point
     own: tuple[nn.Module, ...]
     parameters: tuple[nn.Parameter, ...]
 
@@ -39,32 +46,45 @@ def stages_of(network: nn.Module, inputs: Stack, *, layerwise: bool) -> list[Sta
     """
     seen = _Visit(network, inputs)
     layers = [module for module in seen.last if _is_layer(module)]
-    if not layers or not seen.depends(layers[-1]):
+    if not layers or layers[-1] not in seen.points:
         must = "recipe/pretraining must be NoPretraining for a network without layers before the last one"
         raise Infeasible(f"{must}, got {type(network).__name__}")
     head = layers[-1]
     marks = [*(_marks(network, head, seen) if layerwise else ()), head]
     places = dict(_places(network, seen.first, 0))
     starts = [0, *(seen.first[mark] for mark in marks)]
-    stages = []
+    stages: list[Stage] = []
     for i, mark in enumerate(marks):
         own = tuple(module for module, place in places.items() if starts[i] <= place < starts[i + 1])
         parameters = {p: None for module in own for p in module.parameters(recurse=False) if p.requires_grad}
         kept = tuple(p for p in parameters if not any(p is other for other in head.parameters()))
-        stages.append(Stage(marks[i - 1] if i else None, mark, tuple(seen.arguments[mark].shape[1:]), own, kept))
+        stages.append(Stage(stages[-1].last if stages else None, seen.points[mark], own, kept))
     return stages
 
 
 class _Visit:
-    """What a forward pass comes to: modules by their first and by their last entry, and their first arguments."""
+    """What a forward pass comes to: modules by their first and by their last entry, and with what they are entered.
+
+    points: where features of rows that depend on weights enter; the batch's axis is the one that grows with the rows.
+    """
 
     def __init__(self, network: nn.Module, inputs: Stack) -> None:
-        self.rows = len(inputs[0])
         self.first: dict[nn.Module, int] = {}
         self.last: dict[nn.Module, int] = {}  # in the order of last entries
         self.arguments: dict[nn.Module, Tensor] = {}
         self._entries = 0
         network.eval()
+        self._pass(network, tuple(torch.cat([tensor, tensor]) for tensor in inputs))
+        twice = {module: argument.shape for module, argument in self.arguments.items()}
+        self._pass(network, inputs)
+        self.points: dict[nn.Module, Point] = {}
+        for module, argument in self.arguments.items():
+            shape = tuple(argument.shape)
+            axes = [axis for axis, (size, grown) in enumerate(zip(shape, twice.get(module, ()), strict=False)) if size != grown]
+            if argument.requires_grad and argument.ndim > 1 and axes:
+                self.points[module] = Point(module, axes[0], shape[: axes[0]] + shape[axes[0] + 1 :])
+
+    def _pass(self, network: nn.Module, inputs: Stack) -> None:
         hooks = [module.register_forward_pre_hook(self._enter) for module in network.modules()]
         try:
             with torch.enable_grad():
@@ -82,11 +102,6 @@ class _Visit:
         if arguments and isinstance(arguments[0], Tensor):
             self.arguments[module] = arguments[0]
 
-    def depends(self, module: nn.Module) -> bool:
-        """Whether a module's first argument is features of the rows that depend on weights."""
-        argument = self.arguments.get(module)
-        return argument is not None and argument.requires_grad and argument.ndim > 1 and len(argument) == self.rows
-
 
 def _is_layer(module: nn.Module) -> bool:
     return any("weight" in name and parameter.ndim > 1 for name, parameter in module.named_parameters(recurse=False))
@@ -99,7 +114,7 @@ def _marks(network: nn.Module, head: nn.Module, seen: _Visit) -> Iterator[nn.Mod
         for blocks in _sequences(network, head)
         for earlier, later in pairwise(block for block in blocks if block in seen.first)
         # Members of a list that stand side by side are given the same, or what depends on no weights.
-        if seen.depends(later) and seen.arguments[later] is not seen.arguments.get(earlier)
+        if later in seen.points and seen.arguments[later] is not seen.arguments.get(earlier)
     ]
     yield from sorted((block for block in begins if seen.first[block] < seen.first[head]), key=lambda block: seen.first[block])
 

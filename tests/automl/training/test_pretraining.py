@@ -232,6 +232,30 @@ def test_families_of_users_need_nothing_special(toy_task):
     assert torch.equal(again.weights()["first.weight"], learner.weights()["first.weight"])
 
 
+class Together(Architecture):
+    """Members side by side, before the axis of the batch."""
+
+    def build(self, inputs, outputs):
+        return Members(len(inputs.numeric), outputs.width)
+
+
+class Members(nn.Module):
+    def __init__(self, columns, outputs):
+        super().__init__()
+        self.layers, self.head = nn.Sequential(nn.Linear(columns, 8), nn.ReLU(), nn.Linear(8, 6)), nn.Linear(6, outputs)
+
+    def forward(self, numeric, categorical):
+        return self.head(self.layers((torch.nan_to_num(numeric) / 1e4).expand(3, -1, -1))).mean(0)
+
+
+@pytest.mark.parametrize("how", EVERY, ids=["plain", "denoising", "layerwise"])
+def test_the_batch_may_be_any_axis(toy_task, how):
+    made_of = Configuration(architecture=Together(), recipe=Recipe(batch_size=32, pretraining=how))
+    _, _, came = pretrained(made_of, toy_task())
+    assert len(came.errors) == (2 if how.layerwise else 1)
+    assert all(errors[-1] < errors[0] for errors in came.errors)
+
+
 def test_what_goes_wrong_is_said(toy_task, tmp_path):
     task = toy_task()
     for fault in ("none", "keyword"):

@@ -6,17 +6,16 @@ from torch import nn
 
 from automl.training.networks import build_network
 from automl.training.stages import stages_of
-from search_spaces.configuration import FAMILIES
+from search_spaces.configuration import FAMILIES, serves
 from search_spaces.convnet import VGG
 from search_spaces.domains import Infeasible
 from search_spaces.language import Space
 from search_spaces.linear import Linear
 from search_spaces.made_up import INPUTS, OUTPUTS, made_up_batch
 from search_spaces.mlp import MLP, Plain, Residual
-from search_spaces.spec import Reconstruction
 
 NAMES = ("both", "one number", "texts beside columns", "grey images", "oblong images")
-CASES = [(name, family) for name in NAMES for family in FAMILIES if isinstance(INPUTS[name], family.takes)]
+CASES = [(name, family) for name in NAMES for family in FAMILIES if serves(family, INPUTS[name], OUTPUTS["binary"])]
 
 
 def network_of(family, name, outputs=OUTPUTS["binary"]):
@@ -35,25 +34,23 @@ def names(network, stage):
 
 @pytest.mark.parametrize(("name", "family"), CASES, ids=lambda value: getattr(value, "__name__", value))
 def test_every_family_has_a_part_before_its_last_layer(name, family):
-    if Reconstruction in family.gives:
-        pytest.skip("autoencoders learn nothing else anyway")
     network = network_of(family, name)
     (whole,) = found(network, name, layerwise=False)
     parts = found(network, name)
-    assert whole.mark is parts[-1].mark
-    assert [part.first for part in parts] == [None, *(part.mark for part in parts[:-1])]
+    assert whole.last.module is parts[-1].last.module
+    assert [part.first for part in parts] == [None, *(part.last for part in parts[:-1])]
     together = [id(parameter) for part in parts for parameter in part.parameters]
     assert sorted(together) == sorted(id(parameter) for parameter in whole.parameters)
     left = [one for one in network.parameters() if id(one) not in set(together)]
     assert left
-    assert all(any(one is parameter for parameter in whole.mark.parameters()) for one in left)
+    assert all(any(one is parameter for parameter in whole.last.module.parameters()) for one in left)
 
 
 def test_the_blocks_of_a_perceptron_are_stages():
     blocks = (Plain(width=16), Residual(width=16), Plain(width=24))
     network = build_network(MLP(blocks=blocks), INPUTS["both"], OUTPUTS["binary"], seed=0)
     stages = found(network, "both")
-    assert [stage.shape for stage in stages] == [(16,), (16,), (24,)]
+    assert [stage.last.shape for stage in stages] == [(16,), (16,), (24,)]
     assert all(name.startswith(("input.", "blocks.0.")) for name in names(network, stages[0]))
     assert all(name.startswith("blocks.2.") for name in names(network, stages[2]))
 
@@ -65,7 +62,7 @@ def test_a_residual_perceptron_ends_with_its_norm():
 
 def test_the_stages_of_a_convolutional_network_return_maps():
     network = build_network(VGG(opening=1, hidden=0), INPUTS["grey images"], OUTPUTS["binary"], seed=0)
-    assert [len(stage.shape) for stage in found(network, "grey images")] == [3, 3, 3, 1]
+    assert [len(stage.last.shape) for stage in found(network, "grey images")] == [3, 3, 3, 1]
 
 
 @pytest.mark.parametrize("layerwise", [False, True])
@@ -97,7 +94,7 @@ def test_a_network_of_any_make_is_one_stage():
     network = Odd()
     for layerwise in (False, True):
         (stage,) = found(network, layerwise=layerwise)
-        assert stage.mark is network.last
+        assert stage.last.module is network.last
         expected = {"free", *(f"{part}.{name}" for part in ("beside.0", "beside.1", "tied") for name in ("weight", "bias"))}
         assert set(names(network, stage)) - {"unused.weight", "unused.bias"} == expected
         assert not {network.norm, network.last} & set(stage.own)
@@ -116,7 +113,7 @@ def test_layers_in_a_plain_sequence_are_stages_with_what_follows_them():
 
     network = Plainest()
     stages = found(network)
-    assert [stage.shape for stage in stages] == [(8,), (4,)]
+    assert [stage.last.shape for stage in stages] == [(8,), (4,)]
     assert [names(network, stage) for stage in stages] == [
         ["layers.0.weight", "layers.0.bias"],
         ["layers.2.weight", "layers.2.bias"],
@@ -136,3 +133,20 @@ def test_no_layer_at_all():
 
     with pytest.raises(Infeasible, match="got Nothing"):
         found(Nothing())
+
+
+def test_the_axis_of_the_batch_is_found():
+    columns = len(INPUTS["numbers"].numeric)
+
+    class Members(nn.Module):
+        """Three members side by side, before the axis of the batch."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers, self.head = nn.Sequential(nn.Linear(columns, 8), nn.ReLU(), nn.Linear(8, 4)), nn.Linear(4, 2)
+
+        def forward(self, numeric, categorical):
+            return self.head(self.layers(numeric.nan_to_num().expand(3, -1, -1))).mean(0)
+
+    points = [stage.last for stage in found(Members())]
+    assert [(point.axis, point.shape) for point in points] == [(1, (3, 8)), (1, (3, 4))]
