@@ -16,7 +16,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from automl.example_rows import example_rows, values_in_row
 from automl.member import Member, mean_prediction
 from automl.training.feed import as_inputs
 from automl.training.networks import Numbers
+from search_spaces.recurrence import Recurrence, translations
 from search_spaces.spec import (
     Classes,
     Forecast,
@@ -74,6 +75,7 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
                 opset_version=OPSET,
                 input_names=names,
                 output_names=[whole.output],
+                custom_translation_table=_translations(whole),
                 dynamic_shapes=(tuple({axis: sizes[name] for axis, name in free.items()} for free in axes),),
                 verbose=False,
             )
@@ -127,6 +129,11 @@ class _Whole(nn.Module):
         inputs = as_inputs(tuple(stored))
         predictions = [_read(network(*inputs), outputs) for network, outputs in zip(self.networks, self.outputs, strict=True)]
         return torch.stack(predictions).mean(0) if len(predictions) > 1 else predictions[0]
+
+
+def _translations(network: nn.Module) -> dict[Callable[..., Any], Callable[..., Any]] | None:
+    """Return how operators of ours are written: recurrent layers as ONNX's own, which torch would freeze to one length."""
+    return translations() if any(isinstance(module, Recurrence) for module in network.modules()) else None
 
 
 def output_name(outputs: Outputs, inputs: Inputs) -> str:
