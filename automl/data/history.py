@@ -84,23 +84,31 @@ def read_rows(data: Any, target: Any, time: str | None = None) -> tuple[Table, s
     column, called `time`, where the data don't have one of this name. Raises `DataError`.
     """
     if isinstance(data, tuple):
-        if len(data) != 2:
-            raise DataError(f"data: a tuple must be (X, y), got {len(data)} parts")
-        values = as_target(data[1], target)
-        if isinstance(values, pd.DataFrame):
-            raise DataError(f"target: must be one column to forecast, got {values.shape[1]}; search once for each")
-        table, _ = read_rows(data[0], None, time) if getattr(data[0], "ndim", 2) == 2 else (read_table(data[0]), "")
-        if len(table.frame) != len(values):
-            raise DataError(f"X and y must have the same length, got {len(table.frame)} and {len(values)} rows")
-        name = str(values.name)
-        if name in table.frame:
-            raise DataError(f"X must not hold the target, but it has a column {name!r}; drop it")
-        return replace(table, frame=table.frame.assign(**{name: values.to_numpy()}), labels=(*table.labels, values.name)), name
+        return _pair(data, target, time)
+    table = read_table(_framed(data, time))
+    return table, _target(table, target, time)
+
+
+def _pair(data: tuple[Any, ...], target: Any, time: str | None) -> tuple[Table, str]:
+    if len(data) != 2:
+        raise DataError(f"data: a tuple must be (X, y), got {len(data)} parts")
+    table, values = read_table(_framed(data[0], time)), as_target(data[1], target)
+    if isinstance(values, pd.DataFrame):
+        raise DataError(f"target: must be one column to forecast, got {values.shape[1]}; search once for each")
+    if len(table.frame) != len(values):
+        raise DataError(f"X and y must have the same length, got {len(table.frame)} and {len(values)} rows")
+    name = str(values.name)
+    if name in table.frame:
+        raise DataError(f"X must not hold the target, but it has a column {name!r}; drop it")
+    return replace(table, frame=table.frame.assign(**{name: values.to_numpy()}), labels=(*table.labels, values.name)), name
+
+
+def _framed(data: Any, time: str | None) -> Any:
+    """Return values of the target alone as a frame of one column, and an index of times as a column; all else as it is."""
     if getattr(data, "ndim", 0) == 1 and not isinstance(data, pd.DataFrame):
         series = data if isinstance(data, pd.Series) else pd.Series(np.asarray(data))
         data = series.to_frame("target" if series.name is None else series.name)
-    table = read_table(_with_index(data, time))
-    return table, _target(table, target, time)
+    return _with_index(data, time)
 
 
 def _with_index(data: Any, time: str | None) -> Any:

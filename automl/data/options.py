@@ -94,8 +94,6 @@ class DataOptions:
                 raise OptionError(f"{name} must be one of {', '.join(known)}, got {value!r}{nearest(value, known)}")
         if self.horizon is None and (self.context is not None or self.season is not None):
             raise OptionError("context and season must be left out without horizon=, the number of steps to forecast")
-        if self.horizon is not None and self.target is None:
-            raise OptionError("target: must name the column to forecast with horizon=, got None")
         if self.horizon is not None and (self.groups is not None or self.id_column is not None or (self.folds or 1) > 1):
             raise OptionError("groups, id_column and folds must be left out with horizon=: one series is divided in time")
 

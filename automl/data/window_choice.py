@@ -108,18 +108,19 @@ def _context(values: Floats, season: int, options: DataOptions) -> int:
 def _begins(values: Floats, context: int, horizon: int, season: int, columns: int) -> tuple[Begins, list[str]]:
     """Return the steps at which futures begin, evenly spaced where there are too many, and the notice due."""
     begins = beginnings(values, context, horizon)
-    stride = stride_for(len(begins), context * (columns + 6), season)
-    note = f"{-(-len(begins) // stride)} of {len(begins)} windows are used, one in {stride} steps, to spare memory and time"
-    return begins[::stride], [note] if stride > 1 else []
-
-
-def _fit_ends(begins: Begins, division: Division, horizon: int) -> int:
-    """Return the step at which the span ends that trains, by the division that the search will make."""
     if not len(begins):
         raise DataError(
             f"data: no window has a whole future: every {horizon} steps in a row lack some of the target; fill the gaps "
             "(df.interpolate()) or give a shorter horizon"
         )
+    stride = stride_for(len(begins), context * (columns + 6), season)
+    used = begins[::stride]
+    note = f"{len(used)} of {len(begins)} windows are used, one in {stride} steps, to spare memory and time"
+    return used, [note] if stride > 1 else []
+
+
+def _fit_ends(begins: Begins, division: Division, horizon: int) -> int:
+    """Return the step at which the span ends that trains, by the division that the search will make."""
     strata = np.zeros(len(begins), np.int64)
     try:
         folds, _ = make_folds(strata, replace(division, gap=horizon - 1), times=begins)
