@@ -171,6 +171,10 @@ class Embedded(nn.Module, ABC):
 
     width: int
 
+    @abstractmethod
+    def by_column(self, features: Tensor) -> Tensor:
+        """Return what `forward` returned as `(batch, p, width / p)`, the features of each column together."""
+
 
 class NumericEmbedding(Searchable, ABC):
     """What a network sees of a number."""
@@ -225,6 +229,9 @@ class _Number(Embedded):
     def forward(self, bent: Tensor, _: Tensor) -> Tensor:
         return bent
 
+    def by_column(self, features: Tensor) -> Tensor:
+        return features.unsqueeze(2)
+
 
 class _PiecewiseLinear(Embedded):
     def __init__(self, knots: Knots, width: int) -> None:
@@ -242,6 +249,9 @@ class _PiecewiseLinear(Embedded):
         curved = torch.bmm(self.ramps(centred).transpose(0, 1), self.weight).transpose(0, 1)
         return (straight + curved).flatten(1)
 
+    def by_column(self, features: Tensor) -> Tensor:
+        return features.unflatten(1, self.linear.shape)
+
 
 class _Periodic(Embedded):
     def __init__(self, columns: int, periodic: Periodic) -> None:
@@ -258,6 +268,10 @@ class _Periodic(Embedded):
         angles = torch.addcmul(self.phase.view(self.frequency.shape), bent.unsqueeze(-1), self.frequency)
         mixed = torch.bmm(torch.cos(angles).transpose(0, 1), self.weight).transpose(0, 1).flatten(1)
         return torch.cat([bent, mixed + self.bias], 1)
+
+    def by_column(self, features: Tensor) -> Tensor:
+        columns, _, mixed = self.weight.shape
+        return torch.cat([features[:, :columns].unsqueeze(2), features[:, columns:].unflatten(1, (columns, mixed))], 2)
 
 
 def _choose_knots(knots: Knots, bins: int) -> Knots:

@@ -13,6 +13,7 @@ from search_spaces.averaging import EMA, NoAveraging
 from search_spaces.cell import Cell
 from search_spaces.convnet import VGG, Inception
 from search_spaces.densenet import DenseNet
+from search_spaces.ft_transformer import FTTransformer
 from search_spaces.inception_time import InceptionTime
 from search_spaces.language import Architecture, Choice, OneOf, Searchable, Space, SpaceError
 from search_spaces.leaves import Options
@@ -26,6 +27,7 @@ from search_spaces.resnet import ResNet
 from search_spaces.schedules import Cosine
 from search_spaces.series_mlp import SeriesMLP
 from search_spaces.spec import Image, Reconstruction, Table
+from search_spaces.tabm import TabM
 from search_spaces.temporal import TCN
 from search_spaces.text_cnn import TextCNN
 from search_spaces.transformer import Transformer
@@ -42,6 +44,8 @@ FAMILIES: tuple[type[Architecture], ...] = (
     DenseNet,
     Cell,
     ViT,
+    FTTransformer,
+    TabM,
     TCN,
     SeriesMLP,
     TextCNN,

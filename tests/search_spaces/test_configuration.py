@@ -10,10 +10,12 @@ import pytest
 from search_spaces import configuration
 from search_spaces.configuration import FAMILIES, KNOWN, Configuration, space_for
 from search_spaces.domains import Sequence, Variant
+from search_spaces.ft_transformer import FTTransformer
 from search_spaces.language import Architecture, Choice, Int, OneOf, Searchable, SpaceError
 from search_spaces.linear import Linear
 from search_spaces.mlp import MLP
 from search_spaces.optimizers import CLASS_LOSSES, VALUE_LOSSES, AdamW
+from search_spaces.tabm import TabM
 from search_spaces.testing import INPUTS, OUTPUTS
 from search_spaces.variation import sample
 
@@ -106,7 +108,7 @@ def test_own_families_are_searched_beside_or_instead():
     beside = space_for(BOTH, BINARY, CLASS_LOSSES, (*FAMILIES, Mine))
     assert isinstance(beside.default().architecture, MLP)
     rng = random.Random(0)
-    assert {type(sample(beside, rng).architecture) for _ in range(40)} == {MLP, Mine}
+    assert {type(sample(beside, rng).architecture) for _ in range(80)} == {MLP, FTTransformer, TabM, Mine}
 
 
 def test_the_users_overrides_win():
