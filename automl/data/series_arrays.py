@@ -47,14 +47,15 @@ def as_numbers(data: Any, what: str = "sequences") -> Array:
     return array
 
 
-def read_steps(series: Any, lengths: Any = None) -> Steps:
+def read_steps(series: Any, lengths: Any = None, channels: int | None = None) -> Steps:
     """Return the steps of an array `(n, steps[, channels])`, or of a list of arrays `(steps[, channels])` of any lengths.
 
-    lengths: the number of steps of each that are no padding; None: see the module's docstring. Raises `DataError` for other
-    shapes, for what is no number, and for a sequence without a step, which it names.
+    lengths: the number of steps of each that are no padding; None: see the module's docstring. channels: how many there must be,
+    where that is known. An array `(n, 1, steps)` is one of a single channel, as other tools have them, unless it must have so
+    many channels. Raises `DataError` for other shapes, for what is no number, and for a sequence without a step, which it names.
     """
     if hasattr(series, "ndim") and series.ndim > 1:
-        return _from_array(as_numbers(series), lengths)
+        return _from_array(*_with_channels_last(as_numbers(series), lengths, channels), lengths)
     if not len(series):
         raise DataError("data: must have rows, got none")
     arrays = [_sequence(item, position) for position, item in enumerate(series)]
@@ -72,9 +73,16 @@ def read_steps(series: Any, lengths: Any = None) -> Steps:
     return Steps(np.concatenate([array[:end] for array, end in zip(arrays, ends, strict=True)]), ends)
 
 
-def _from_array(array: Array, given: Any) -> Steps:
+def _with_channels_last(array: Array, lengths: Any, channels: int | None) -> tuple[Array, list[str]]:
+    """Return an array `(n, steps, channels)`, and the notice due."""
     if array.ndim == 2:
-        array = array[:, :, None]
+        return array[:, :, None], []
+    if array.ndim != 3 or lengths is not None or array.shape[1] != 1 or array.shape[2] in {1, channels}:
+        return array, []
+    return array.transpose(0, 2, 1), [f"sequences: an array of shape {array.shape} is taken as (n, channels, steps)"]
+
+
+def _from_array(array: Array, notices: list[str], given: Any) -> Steps:
     if array.ndim != 3:
         raise DataError(f"sequences must have the shape (n, steps) or (n, steps, channels), got {array.shape}")
     if 0 in array.shape:
@@ -83,7 +91,7 @@ def _from_array(array: Array, given: Any) -> Steps:
     rows, longest, channels = array.shape
     lengths = _last_steps(array) if given is None else _checked(given, np.full(rows, longest))
     _check_steps(lengths)
-    notices = _odd_shape(array, given) + (_odd_padding(array) if given is None else [])
+    notices = notices + _odd_shape(array, given) + (_odd_padding(array) if given is None else [])
     if (lengths == longest).all():
         return Steps(array.reshape(-1, channels), lengths, tuple(notices))
     return Steps(array[np.arange(longest) < lengths[:, None]], lengths, tuple(notices))
@@ -148,8 +156,11 @@ def _odd_shape(array: Array, lengths: Any) -> list[str]:
 
 def _odd_padding(array: Array) -> list[str]:
     """Return notices of what looks like padding of another kind: zeros at the end, nothing at the beginning."""
-    notices, rows = [], len(array)
-    if array.dtype.kind == "f" and (late := int(np.isnan(array[:, 0]).all(1).sum())) > _MANY * rows:
+    notices: list[str] = []
+    rows = len(array)
+    if array.dtype.kind != "f":
+        return notices
+    if (late := int(np.isnan(array[:, 0]).all(1).sum())) > _MANY * rows:
         notices.append(
             f"{late} of {rows} sequences begin with missing steps, which count as measured; padding must stand behind a sequence"
         )

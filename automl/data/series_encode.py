@@ -69,7 +69,7 @@ def steps_of(found: FoundSeries, form: SeriesFormat, order: Order | None = None)
         return long_steps(frame, own, form.table)
     if table is not None and not form.steps:
         raise DataError(f"data: must be {form.takes}, as in training, got a table")
-    steps = read_steps(found.series if table is None else wide_array(table, form.steps), found.lengths)
+    steps = read_steps(found.series if table is None else wide_array(table, form.steps), found.lengths, len(form.channels))
     if steps.cells.shape[1] != len(form.channels):
         named = f" ({listed(form.channels)})" if form.channels != channel_names(len(form.channels)) else ""
         raise DataError(

@@ -185,8 +185,9 @@ def _target_of_sequences(given: AnyTarget, order: Order, found: FoundSeries) -> 
     rows, sequences = len(order.rows), len(order.lengths)
     labels = found.labels
     if labels is not None and len(given) == sequences and sequences < rows:
-        index = [str(label) for label in getattr(labels, "index", [])]
-        if sorted(index) == sorted(order.ids) and not isinstance(labels.index, pd.RangeIndex):
+        named = isinstance(labels, (pd.Series, pd.DataFrame)) and not isinstance(labels.index, pd.RangeIndex)
+        index = [str(label) for label in labels.index] if named else []
+        if sorted(index) == sorted(order.ids):
             return given.iloc[[index.index(own) for own in order.ids]].reset_index(drop=True)
         return given
     if len(given) != rows:

@@ -71,17 +71,23 @@ def find_series(data: Any, options: DataOptions, part: str = "train", *, labelle
     if options.inputs not in {None, SEQUENCES} or options.horizon is not None:
         return None
     forced = options.inputs == SEQUENCES or options.id_column is not None
-    if labelled and isinstance(data, tuple) and len(data) == 2:
-        found = _found(data[0], forced=forced)
-        return None if found is None else replace(_part(found, part), labels=data[1], target=None)
-    found = _found(data, forced=forced)
+    is_pair = labelled and isinstance(data, tuple) and len(data) == 2
+    found = _found(data[0] if is_pair else data, forced=forced)
     if found is None and forced:
-        hint = "; give (X, y)" if isinstance(data, tuple) else ""
+        hint = "; give (X, y)" if isinstance(data, tuple) and not is_pair else ""
         raise DataError(
-            f"data: must be sequences: an array (n, steps[, channels]), a list of arrays, a table, or an .npz file, got "
-            f"{type(data).__name__}{hint}"
+            "data: must be sequences: an array (n, steps[, channels]), a list of arrays, a table, or an .npz file, got "
+            f"{_shown(data[0] if is_pair else data)}{hint}"
         )
-    return None if found is None else _part(found, part)
+    if found is None:
+        return None
+    found = _part(found, part)
+    return replace(found, labels=data[1], target=None) if is_pair else found
+
+
+def _shown(data: Any) -> str:
+    shape = getattr(data, "shape", None)
+    return type(data).__name__ if shape is None else f"an array of shape {tuple(shape)}"
 
 
 def _part(found: FoundSeries, part: str) -> FoundSeries:
