@@ -83,7 +83,7 @@ class Mixup(Mixing):
     alpha: float = Float(0.05, 1.0, log=True, default=0.2)
 
     def mix(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Mix | None]:
-        mix = _drawn_mix(self.alpha, images, generator)
+        mix = drawn_mix(self.alpha, images, generator)
         return torch.lerp(images[mix.partner], images, mix.share.view(-1, 1, 1, 1)), mix
 
 
@@ -98,7 +98,7 @@ class CutMix(Mixing):
 
     def mix(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Mix | None]:
         rows, _, height, width = images.shape
-        partner, share = _drawn_mix(self.alpha, images, generator)
+        partner, share = drawn_mix(self.alpha, images, generator)
         side = (1 - share).sqrt().unsqueeze(1)
         tall, wide = _spans(height, (height * side).round(), generator), _spans(width, (width * side).round(), generator)
         pixels = torch.arange(rows * height * width, device=images.device).view(rows, height, width)
@@ -260,7 +260,7 @@ def _spans(side: int, lengths: Tensor, generator: torch.Generator) -> Tensor:
     return (places >= first) & (places < first + lengths)
 
 
-def _drawn_mix(alpha: float, images: Tensor, generator: torch.Generator) -> Mix:
+def drawn_mix(alpha: float, images: Tensor, generator: torch.Generator) -> Mix:
     """Return partners and shares of Beta(alpha, alpha); in float64, because small alphas draw numbers below float32's least."""
     partner = torch.randperm(len(images), generator=generator, device=images.device)
     alphas = torch.full((len(images), 2), alpha, dtype=torch.float64, device=images.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from search_spaces.attention import ViT
 from search_spaces.augmentation import Augmentation, ImageAugmentation, NoAugmentation
@@ -25,8 +25,9 @@ from search_spaces.optimizers import AdamW, Recipe
 from search_spaces.pretraining import Autoencoding, NoPretraining
 from search_spaces.resnet import ResNet
 from search_spaces.schedules import Cosine
+from search_spaces.series_augmentation import SeriesAugmentation
 from search_spaces.series_mlp import SeriesMLP
-from search_spaces.spec import Image, Reconstruction, Table
+from search_spaces.spec import Image, Reconstruction, Table, Text, TimeSeries
 from search_spaces.tabm import TabM
 from search_spaces.temporal import TCN
 from search_spaces.text_cnn import TextCNN
@@ -61,7 +62,7 @@ class Configuration(Searchable):
 
     architecture: Architecture = OneOf(Architecture, default=cast("Architecture", MLP()))
     recipe: Recipe = OneOf(Recipe)
-    augmentation: Augmentation = OneOf(NoAugmentation, ImageAugmentation)
+    augmentation: Augmentation = OneOf(NoAugmentation, ImageAugmentation, SeriesAugmentation)
 
 
 def families_for(inputs: Inputs, outputs: Outputs, families: tuple[type[Architecture], ...]) -> tuple[type[Architecture], ...]:
@@ -99,7 +100,7 @@ def space_for(
     suited = families_for(inputs, outputs, families)
     narrowed: dict[str, object] = {"architecture": OneOf(*suited), "recipe/loss/kind": Choice(*losses)}
     narrowed["recipe/batch_size"] = _batch_sizes(inputs)
-    narrowed |= _image_choices(inputs, outputs) if isinstance(inputs, Image) else _TABLE_CHOICES
+    narrowed |= _choices(inputs, outputs)
     narrowed |= _pretraining(inputs, outputs, suited)
     for family in suited:
         own = getattr(family, "narrow", None)
@@ -113,30 +114,45 @@ def space_for(
 
 # Chosen by hand, with single seeds, on small images and the minutes that a search has (results/images/README.md): smaller
 # batches, a longer warm-up, softer targets, and the mean of the last weights.
-_IMAGE_DEFAULTS: Mapping[str, tuple[type[Searchable], str, object]] = {
+_Defaults: TypeAlias = Mapping[str, tuple[type[Searchable], str, object]]
+_IMAGE_DEFAULTS: _Defaults = {
     "recipe/optimizer/AdamW/lr": (AdamW, "lr", 4e-3),
     "recipe/optimizer/AdamW/weight_decay": (AdamW, "weight_decay", 0.05),
     "recipe/schedule/Cosine/warmup": (Cosine, "warmup", 0.15),
     "recipe/loss/CrossEntropy/label_smoothing": (CrossEntropy, "label_smoothing", 0.1),
 }
-_IMAGE_BATCH = 64
-_TABLE_CHOICES: Mapping[str, object] = {
+_BATCHES: Mapping[type[Inputs], int] = {Image: 64, TimeSeries: 32, Text: 64}
+_PLAIN: Mapping[str, object] = {
     "augmentation": OneOf(NoAugmentation),
-    "recipe/averaging": OneOf(NoAveraging),  # not measured on tables
+    "recipe/averaging": OneOf(NoAveraging),  # not measured on tables and texts
 }
 
 
-def _image_choices(inputs: Image, outputs: Outputs) -> dict[str, object]:
-    own = ImageAugmentation.narrow(inputs, outputs).items()
-    restated = {
-        path: replace(cast(Any, family.domains[name]), default=value) for path, (family, name, value) in _IMAGE_DEFAULTS.items()
-    }
-    return {
-        **restated,
-        "recipe/averaging": OneOf(NoAveraging, EMA, default=EMA()),
-        "augmentation": OneOf(ImageAugmentation),
-        **{f"augmentation/ImageAugmentation/{path}": override for path, override in own},
-    }
+def _choices(inputs: Inputs, outputs: Outputs) -> Mapping[str, object]:
+    """Return the overrides of recipe and augmentation that suit a kind of inputs."""
+    match inputs:
+        case Image():
+            return {
+                **_restated(_IMAGE_DEFAULTS),
+                "recipe/averaging": OneOf(NoAveraging, EMA, default=EMA()),
+                "augmentation": OneOf(ImageAugmentation),
+                **_below("augmentation/ImageAugmentation", ImageAugmentation.narrow(inputs, outputs)),
+            }
+        case TimeSeries():
+            return {
+                "recipe/averaging": OneOf(NoAveraging, EMA),
+                "augmentation": OneOf(NoAugmentation, SeriesAugmentation),
+                **_below("augmentation/SeriesAugmentation", SeriesAugmentation.narrow(inputs, outputs)),
+            }
+    return _PLAIN
+
+
+def _restated(defaults: _Defaults) -> dict[str, object]:
+    return {path: replace(cast(Any, family.domains[name]), default=value) for path, (family, name, value) in defaults.items()}
+
+
+def _below(path: str, overrides: Mapping[str, object]) -> dict[str, object]:
+    return {f"{path}/{name}": override for name, override in overrides.items()}
 
 
 def _pretraining(inputs: Inputs, outputs: Outputs, families: tuple[type[Architecture], ...]) -> dict[str, object]:
@@ -152,6 +168,6 @@ def _batch_sizes(inputs: Inputs) -> object:
     declared = cast(Options, Recipe.domains["batch_size"])
     sizes = cast("tuple[int, ...]", declared.values)
     allowed = [size for size in sizes if size <= max(inputs.rows // 4, min(sizes))]
-    default = _IMAGE_BATCH if isinstance(inputs, Image) else cast(int, declared.default)
+    default = _BATCHES.get(type(inputs), cast(int, declared.default))
     usual = [size for size in allowed if size <= min(default, max(inputs.rows // 20, min(sizes)))]
     return Choice(*allowed, ordered=True, default=max(usual))

@@ -146,3 +146,16 @@ def test_every_sample_is_in_the_space():
 
 def test_public_names():
     assert {"FAMILIES", "KNOWN", "Configuration", "space_for"} <= set(vars(configuration))
+
+
+@pytest.mark.parametrize(("inputs", "augmentations", "batch"), [
+    ("both", {"NoAugmentation"}, 32), ("colour images", {"ImageAugmentation"}, 32), ("texts", {"NoAugmentation"}, 32),
+    ("long sequences", {"NoAugmentation", "SeriesAugmentation"}, 32),
+])  # fmt: skip
+def test_recipes_and_augmentations_are_those_of_the_inputs(inputs, augmentations, batch):
+    space, rng = space_for(INPUTS[inputs], BINARY, CLASS_LOSSES), random.Random(0)
+    members = [sample(space, rng) for _ in range(60)]
+    assert {type(member.augmentation).__name__ for member in members} == augmentations
+    assert space.default().recipe.batch_size == batch
+    for member in members:
+        space.check(member)
