@@ -6,6 +6,7 @@ from automl.limits import Forecast, Limits
 from automl.strategies.base import Proposal
 from automl.trial import Outcome
 from search_spaces.configuration import Configuration
+from search_spaces.optimizers import Autoencoding, Recipe
 
 
 def proposal(number, start=0, stop=3):
@@ -53,6 +54,15 @@ def test_folds_add_up():
     forecast = Forecast()
     forecast.learn(proposal(0), [outcome(3.0, 3), outcome(3.0, 3)])
     assert forecast.seconds(proposal(0)) == pytest.approx(6.0)
+
+
+def test_pretraining_counts_where_a_training_begins():
+    made_of = Configuration(recipe=Recipe(pretraining=Autoencoding(epochs=7)))
+    forecast = Forecast()
+    forecast.learn(Proposal(0, made_of, 0, 3, 9), [outcome(10.0, 3)])
+    assert forecast.seconds(Proposal(0, made_of, 3, 9, 9)) == pytest.approx(6.0)
+    assert forecast.seconds(Proposal(1, made_of, 0, 3, 9)) == pytest.approx(10.0)
+    assert forecast.seconds(proposal(2, 0, 3)) == pytest.approx(3.0)
 
 
 def test_an_outcome_without_epochs_teaches_nothing():
