@@ -113,8 +113,9 @@ class Autoencoding(Pretraining):
     before the first belongs to it, and what stands behind one of them to this one. A network of a single stage is trained as a
     whole either way.
 
-    Unlike in both papers decoders are linear, their weights aren't tied, what is rebuilt is measured by squares, and the
-    optimizer is Adam with a rate of its own, whatever the recipe's is.
+    All rows count the same, whatever their weights, and augmentation plays no part. Unlike in both papers decoders are linear,
+    their weights aren't tied, what is rebuilt is measured by squares, and the optimizer is Adam with a rate of its own, whatever
+    the recipe's is.
     """
 
     noise: Noise = OneOf(Masking, Swapping, NoNoise)

@@ -42,8 +42,8 @@ _MOST_WEIGHTS = 2**23  # of a decoder; beyond, it is given means over places or 
 class Pretrained:
     """What became of pretraining.
 
-    errors: of each stage the mean error in each pass, the first one that of a decoder that knows nothing. ending, reason: why
-    training can't go on; None and nothing where it can.
+    errors: of each stage the mean error in each pass, while it is trained. ending, reason: why training can't go on; None and
+    nothing where it can.
     """
 
     errors: tuple[tuple[float, ...], ...] = ()
@@ -90,7 +90,7 @@ def _pretrained(course: _Course) -> Pretrained:
     passes = max(1, round(course.how.epochs / len(stages)))
     steps = course.rows.steps(learner.recipe.batch_size)
     for number, stage in enumerate(stages):
-        autoencoder, means = Autoencoder(course, stage), list[float]()
+        autoencoder, means = _Autoencoder(course, stage), list[float]()
         with autoencoder.learning():
             for epoch in range(1, passes + 1):
                 done, mean = _pass(course, autoencoder)
@@ -104,7 +104,7 @@ def _pretrained(course: _Course) -> Pretrained:
     return Pretrained(tuple(errors))
 
 
-def _pass(course: _Course, autoencoder: Autoencoder) -> tuple[int, float]:
+def _pass(course: _Course, autoencoder: _Autoencoder) -> tuple[int, float]:
     """Train on all rows once, or until the clock is over; return the steps that were done and the mean error."""
     done, error_sum = 0, torch.zeros((), device=course.learner.device)
     for stored, _, _ in course.rows.batches(course.learner.recipe.batch_size, course.order):
@@ -119,7 +119,7 @@ def _pass(course: _Course, autoencoder: Autoencoder) -> tuple[int, float]:
     return done, float(error_sum) / max(done, 1)
 
 
-class Autoencoder:
+class _Autoencoder:
     """A stage of a network that encodes, and a decoder that rebuilds what the stage is given. Works within `learning`."""
 
     def __init__(self, course: _Course, stage: Stage) -> None:
@@ -128,7 +128,7 @@ class Autoencoder:
         self.decoder, self._rebuilt = decoder(stage.last.shape, given)
         self.decoder.to(self.learner.device)
         self.optimizer = _OPTIMIZER.build([*stage.parameters, *self.decoder.parameters()])
-        self._given = self._code = torch.zeros(0)
+        self._given, self._code = torch.zeros(0), torch.zeros(0)
 
     @contextmanager
     def learning(self) -> Iterator[None]:
@@ -155,8 +155,12 @@ class Autoencoder:
         noise, spoilt = self._course.how.noise, inputs
         if self.stage.first is None:
             spoilt = spoilt_inputs(self.learner.inputs, inputs, noise, self._course.noise)
+        self._code = torch.zeros(0)
         with mixed_precision(self.learner.device):
             forward(self.learner.network, spoilt)
+        if self._code.shape[1:] != self.stage.last.shape:
+            must = "recipe/pretraining must be NoPretraining for a network whose last layer is given other features in training"
+            raise Infeasible(f"{must}, got {type(self.learner.network).__name__}")
         outputs: Tensor = self.decoder(self._code.float())
         if self.stage.first is None:
             return self._course.rebuilt.error(outputs.flatten(1), *inputs).mean()

@@ -192,7 +192,7 @@ def test_what_can_come_to_nothing_is_not_begun(toy_task):
 class Own(Architecture):
     """A user's family with nothing special, and with what can go wrong."""
 
-    fault: str = Choice("", "nan", "none", "keyword", "backward")
+    fault: str = Choice("", "nan", "none", "keyword", "backward", "shape", "skips")
 
     def build(self, inputs, outputs):
         return OwnNetwork(len(inputs.numeric), outputs.width, self.fault)
@@ -215,6 +215,10 @@ class OwnNetwork(nn.Module):
         x = self.drop(self.norm(self.first(torch.nan_to_num(numeric) / 1e4)).relu())
         if self.fault == "nan" and self.training:
             x = x / 0
+        if self.fault == "shape" and self.training:
+            return self.last(x.unsqueeze(1)).squeeze(1)
+        if self.fault == "skips" and self.training:
+            return nn.functional.linear(x, self.last.weight, self.last.bias)
         if self.fault == "backward" and x.requires_grad and self.training:
             x.register_hook(refuse)
         return self.last(input=x) if self.fault == "keyword" else self.last(x)
@@ -260,6 +264,9 @@ def test_what_goes_wrong_is_said(toy_task, tmp_path):
     task = toy_task()
     for fault in ("none", "keyword"):
         with pytest.raises(Infeasible, match="recipe/pretraining must be NoPretraining for a network without layers before"):
+            pretrained(own(fault), task)
+    for fault in ("shape", "skips"):
+        with pytest.raises(Infeasible, match="whose last layer is given other features in training, got OwnNetwork"):
             pretrained(own(fault), task)
     with pytest.raises(NetworkFault, match="the gradient of OwnNetwork raised RuntimeError: a mistake in backward"):
         pretrained(own("backward"), task)
