@@ -157,7 +157,7 @@ class Autoencoder(Architecture):
     kind: CodeKind = OneOf(PlainCode, DenoisingCode, VariationalCode)
     input: TableInput = OneOf(TableInput)
     activation: str = Choice(*ACTIVATIONS, default="silu")
-    normalisation: str = Choice("none", "batch", "layer", default="batch")
+    normalisation: str = Choice(*NORMALISATIONS, default="batch")
     width: int = Int(16, 512, log=True, multiple_of=8, default=128)
     depth: int = Int(1, 4, default=2)
 

@@ -43,8 +43,8 @@ class DenseNet(Architecture):
     layers: tuple[int, ...] = Repeat(Int(1, 16, log=True, default=3), 1, 4, default=3)
     bottleneck: int = Choice(0, 2, 4, ordered=True, default=4)
     compression: float = Float(0.25, 1.0, default=0.5)
-    normalisation: str = Choice("batch", "group", "none")
-    activation: str = Choice("relu", "leaky_relu", "elu", "gelu", "silu")
+    normalisation: str = Choice("batch", "group", "layer", "none")
+    activation: str = Choice(*ACTIVATIONS, default="relu")
     dropout: float = Float(0.0, 0.5, default=0.0)
 
     def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:

@@ -24,11 +24,6 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
-NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "none": nn.Identity,
-    "batch": nn.BatchNorm1d,
-    "layer": nn.LayerNorm,
-}
 
 
 def _group_norm(channels: int) -> nn.Module:
@@ -37,10 +32,21 @@ def _group_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(groups, channels)
 
 
+def _map_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(1, channels)  # over channels and pixels of an image together
+
+
+NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "none": nn.Identity,
+    "batch": nn.BatchNorm1d,
+    "layer": nn.LayerNorm,
+    "group": _group_norm,
+}
 IMAGE_NORMALISATIONS: dict[str, Callable[[int], nn.Module]] = {
     "none": nn.Identity,
     "batch": nn.BatchNorm2d,
     "group": _group_norm,
+    "layer": _map_norm,
 }
 
 

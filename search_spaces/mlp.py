@@ -80,7 +80,7 @@ class MLP(Architecture):
 
     input: TableInput = OneOf(TableInput)
     activation: str = Choice(*ACTIVATIONS, default="relu")
-    normalisation: str = Choice("none", "batch", "layer", default="batch")
+    normalisation: str = Choice(*NORMALISATIONS, default="batch")
     dropout: float = Float(0.0, 0.5, default=0.1)
     blocks: tuple[Block, ...] = Repeat(OneOf(Plain, Residual), 1, 6, default=2)
 

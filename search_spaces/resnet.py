@@ -96,8 +96,8 @@ class ResNet(Architecture):
     stages: tuple[Stage, ...] = Repeat(OneOf(Basic, Bottleneck), 1, 4, default=2)
     preactivation: bool = Choice(False, True)
     shortcut: str = Choice("strided", "pooled")
-    normalisation: str = Choice("batch", "group", "none")
-    activation: str = Choice("relu", "leaky_relu", "elu", "gelu", "silu")
+    normalisation: str = Choice("batch", "group", "layer", "none")
+    activation: str = Choice(*ACTIVATIONS, default="relu")
     drop_path: float = Float(0.0, 0.3, default=0.0)
     dropout: float = Float(0.0, 0.5, default=0.0)
 
