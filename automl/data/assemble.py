@@ -131,7 +131,8 @@ def _kind(loaded: Loaded, options: DataOptions) -> tuple[TaskKind, str]:
 def _roles(data: object, loaded: Loaded, options: DataOptions) -> Roles:
     """Return groups, times and weights; where time orders the steps inside of rows, it doesn't order the rows."""
     inside = options.horizon is not None or options.id_column is not None
-    roles = read_roles(data, loaded, replace(options, time=None) if inside else options)
+    given = None if options.id_column is not None else data  # whose rows are steps: there are fewer sequences
+    roles = read_roles(given, loaded, replace(options, time=None) if inside else options)
     return roles if loaded.times is None else replace(roles, times=loaded.times)
 
 

@@ -23,7 +23,7 @@ from automl.data.series_format import SeriesFormat
 from automl.data.series_frames import Order, fit_long, lines_of, long_steps, of_sequences, put_in_order, wide_array
 from automl.data.series_sources import FoundSeries, find_series
 from automl.data.target import missing_target
-from automl.errors import DataError
+from automl.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     from automl.data.features import Features
@@ -89,8 +89,10 @@ def series_of(data: Any, options: DataOptions, like: Loaded | None, part: str) -
 
 
 def load_series(found: FoundSeries, options: DataOptions, name: object, form: SeriesFormat | None = None) -> Loaded:
-    """Return sequences, in the form given or else in one of their own, with their target. Raises `DataError`."""
+    """Return sequences, in the form given or else in one of their own, with their target. Raises `DataError`, `OptionError`."""
     table = found.table
+    if table is None and options.id_column is not None:
+        raise OptionError(f"id_column must be left out for arrays, it is for tables whose rows are steps, got {options.id_column!r}")
     if table is None:
         read = _from_arrays(found, name, form)
     elif options.id_column is not None:

@@ -69,6 +69,26 @@ def test_groups_and_weights_may_be_columns_of_the_steps(walks):
     assert not any("set aside" in line for line in made.notices)
 
 
+def test_groups_and_weights_may_be_arrays_by_sequence(walks):
+    many = pd.concat([walks.assign(id=walks["id"] + str(i)) for i in range(8)])
+    options = {"id_column": "id", "time": "t", "target": "y", "folds": 1}
+    made = assemble(many, DataOptions(groups=np.arange(48) // 2, sample_weight=np.ones(48), **options))
+    sides = [set(rows // 2) for rows in (*made.folds[0], made.report)]
+    assert not sides[0] & sides[1]
+    assert not (sides[0] | sides[1]) & sides[2]
+    with pytest.raises(DataError, match="groups must have one value for each of the 48 rows of the data, got 47"):
+        assemble(many, DataOptions(groups=np.arange(47), **options))
+
+
+def test_validation_and_test_tables_are_read_like_those_of_training(walks):
+    own = walks.assign(v=walks["v"] + 1)
+    made = assemble(walks, DataOptions(id_column="id", time="t", target="y", validation=own, test=own[own["id"] != "w5"]))
+    assert (len(made.folds[0][1]), len(made.report)) == (6, 5)
+    np.testing.assert_array_equal(made.features[0][6:12, 0, 0], made.features[0][:6, 0, 0] + 1)
+    with pytest.raises(DataError, match="validation: data: the columns of training must be there, missing 'v'"):
+        assemble(walks, DataOptions(id_column="id", time="t", target="y", validation=own.drop(columns="v")))
+
+
 def test_a_group_that_changes_within_a_sequence_is_named(walks):
     walks.loc[walks.index[walks["id"] == "w4"][0], "who"] = 77
     with pytest.raises(DataError, match="column 'who' must be the same in all steps of a sequence, but 'w4' has"):
