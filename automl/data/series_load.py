@@ -92,7 +92,7 @@ def load_series(found: FoundSeries, options: DataOptions, name: object, form: Se
     """Return sequences, in the form given or else in one of their own, with their target. Raises `DataError`, `OptionError`."""
     table = found.table
     if table is None and options.id_column is not None:
-        raise OptionError(f"id_column must be left out for arrays, it is for tables whose rows are steps, got {options.id_column!r}")
+        raise OptionError(f"id_column must be left out for arrays, it is for tables of steps, got {options.id_column!r}")
     if table is None:
         read = _from_arrays(found, name, form)
     elif options.id_column is not None:
