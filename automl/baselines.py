@@ -2,12 +2,13 @@
 
     majority, mean   the shares of the classes, or the mean of the target
     linear           logistic or ridge regression, on what the family `Linear` makes of the columns
-    boosting         scikit-learn's histogram gradient boosting with its default settings
+    tfidf            in its place where there are texts: the same on their words and pairs of words (see `automl.text_baseline`)
+    boosting         scikit-learn's histogram gradient boosting with its default settings, on all but texts
     mean_row, pca    of what is rebuilt: the mean row, and principal components (see `automl.components`)
     naive, seasonal naive, linear   of forecasts: the last value, that of one season before, ridge regression (see `automl.naive`)
 
 The first two are `Linear` networks whose weights were found otherwise, so they are stored, predict and export like all networks.
-Boosting is fitted again where it is needed.
+Boosting and tfidf are fitted again where they are needed.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from automl.boosting import ITERATIONS, Boosting, fit_boosting
+from automl.boosting import Boosting, fit_boosting
 from automl.components import COMPONENTS, MEAN_ROW, fit_components
-from automl.library import BaselineFault, fit_in_time, library
+from automl.library import BaselineFault
 from automl.naive import fit_naive, naive_family, naive_names, season_of
+from automl.regressions import NEVER, Effort, fit_regression
+from automl.text_baseline import Tfidf, fit_tfidf
 from automl.training.checkpoint import Weights
 from automl.training.feed import as_inputs, feed_of
 from automl.training.networks import CPU, Numbers, build_network, predict_network, standardised
@@ -33,7 +36,7 @@ from automl.training.rows import loss_weight
 from search_spaces.autoencoder import LinearAutoencoder, LinearAutoencoderNetwork
 from search_spaces.configuration import Configuration
 from search_spaces.linear import Linear, LinearNetwork
-from search_spaces.spec import Classes, Labels, Reconstruction, Values, Vector
+from search_spaces.spec import Classes, Labels, Mixed, Reconstruction, Table, Text, Values, Vector
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from automl.task import Fold, Task
 
 __all__ = [
+    "FITTED_AGAIN",
     "BaselineFault",
     "Boosting",
     "Fitted",
@@ -50,20 +54,19 @@ __all__ = [
     "fit_boosting",
 ]
 
-LINEAR_ITERATIONS = (20, 300)  # at first, at most
+FITTED_AGAIN: dict[str, Callable[..., Boosting | Tfidf]] = {"boosting": fit_boosting, "tfidf": fit_tfidf}
 
 _MOST_VALUES = 50_000_000  # of the matrix that a linear baseline is fitted on: 400 MB
-_DIRECT_FEATURES = 500  # up to here ridge regression is solved directly, beyond by iterations
 _RAREST = 1e-6  # share of a label, from either end
-_NEVER = -30.0  # the logit of a class without fit rows
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A fitted baseline.
 
-    predictions, report: for the choose and the report rows, like a network's. weights: of a `Linear` network; None for boosting.
-    parameters: their number. predict_ms: for 1000 rows. cut: whether the deadline took iterations away. reason: what to know.
+    predictions, report: for the choose and the report rows, like a network's. weights: of a `Linear` network; None for one that
+    is fitted again. parameters: their number. predict_ms: for 1000 rows. cut: whether the deadline took iterations away. reason:
+    what to know.
     """
 
     predictions: NDArray[Any]
@@ -86,11 +89,13 @@ def baseline_names(task: Task) -> tuple[str, ...]:
         return naive_names(season)
     if not isinstance(inputs, Linear.takes) or not isinstance(outputs, Classes | Values | Labels | Vector):
         return ()
-    return (constant, "linear", "boosting") if isinstance(outputs, Classes | Values) else (constant, "linear")
+    columns = not isinstance(inputs, Text) and not (isinstance(inputs, Mixed) and inputs.table == Table((), (), inputs.rows))
+    boosting = ("boosting",) if columns and isinstance(outputs, Classes | Values) else ()
+    return (constant, "tfidf" if isinstance(inputs, Text | Mixed) else "linear", *boosting)
 
 
 def baseline_configuration(name: str, season: int | None = None) -> Configuration | None:
-    """Return the configuration whose network a baseline's checkpoint holds (at epoch 0), or None for boosting.
+    """Return the configuration whose network a baseline's checkpoint holds (at epoch 0), or None for one that is fitted again.
 
     season: of the series, where a forecast is made (see `automl.naive.season_of`).
     """
@@ -98,7 +103,7 @@ def baseline_configuration(name: str, season: int | None = None) -> Configuratio
         return Configuration(architecture=naive_family(name, season))
     if name in {MEAN_ROW, COMPONENTS}:
         return Configuration(architecture=LinearAutoencoder())
-    return None if name == "boosting" else Configuration(architecture=Linear())
+    return None if name in FITTED_AGAIN else Configuration(architecture=Linear())
 
 
 def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float | None = None) -> Fitted:
@@ -106,11 +111,10 @@ def fit_baseline(name: str, task: Task, fold: Fold, seed: int, deadline: float |
 
     Raises `BaselineFault` where scikit-learn can't fit these rows.
     """
-    if name == "boosting":
-        boosting = fit_boosting(task, fold, seed, deadline)
-        predictions, report, milliseconds = _predicted(lambda rows: boosting.predict(task.features, rows), task, fold)
-        reason = f"{boosting.iterations} of {ITERATIONS[1]} iterations in the time left" if boosting.cut else ""
-        return Fitted(predictions, report, None, 0, milliseconds, boosting.cut, reason, boosting.iterations)
+    if name in FITTED_AGAIN:
+        model = FITTED_AGAIN[name](task, fold, seed, deadline)
+        predictions, report, milliseconds = _predicted(lambda rows: model.predict(task.features, rows), task, fold)
+        return Fitted(predictions, report, None, 0, milliseconds, model.cut, model.note, model.iterations)
     network, cut, reason = _fitted(name, task, fold, seed, deadline)
     predict = partial(predict_network, network, task.features, fold.outputs)
     predictions, report, milliseconds = _predicted(predict, task, fold)
@@ -158,7 +162,7 @@ def _fit_constant(network: LinearNetwork, task: Task, fold: Fold) -> None:
         bias = np.log(shares / (1 - shares))
     else:
         shares = np.bincount(target, weights=weight, minlength=fold.outputs.width) / len(target)
-        bias = np.maximum(np.log(np.maximum(shares, np.finfo(np.float64).tiny)), _NEVER)
+        bias = np.maximum(np.log(np.maximum(shares, np.finfo(np.float64).tiny)), NEVER)
     _set_weights(network, np.zeros(tuple(network.linear.weight.shape)), bias)
 
 
@@ -182,69 +186,7 @@ def _fit_linear(network: LinearNetwork, task: Task, fold: Fold, seed: int, deadl
     with torch.no_grad():
         blocks = feed_of(task.features, rows, CPU).blocks()
         features = torch.cat([network.features(*as_inputs(block)) for block in blocks]).double().numpy()
-    if isinstance(fold.outputs, Numbers):
-        target = standardised(task.target[rows], fold.outputs).astype(np.float64)
-        _set_weights(network, *_ridge(features, target, loss_weight(task, rows)))
-        return False, "; ".join(notes)
-    if isinstance(fold.outputs, Labels):
-        _set_weights(network, *_each_label(features, task.target[rows], loss_weight(task, rows)))
-        return False, "; ".join(notes)
-    fitted, cut, note = _logistic(features, task.target[rows], loss_weight(task, rows), deadline)
-    _set_weights(network, *_logits(fitted, fold.outputs.width))
-    return cut, "; ".join([*notes, *([note] if note else [])])
-
-
-def _ridge(features: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    with library():
-        from sklearn.linear_model import Ridge
-
-        solver = "cholesky" if features.shape[1] <= _DIRECT_FEATURES else "lsqr"
-        model = Ridge(solver=solver).fit(features, target, sample_weight=weight)
-        return model.coef_.reshape(-1, features.shape[1]), np.asarray(model.intercept_).reshape(-1)
-
-
-def _each_label(features: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the weights and biases of a logistic regression for each label; of one that all rows or none have, its odds."""
-    weights, biases = np.zeros((target.shape[1], features.shape[1])), np.zeros(target.shape[1])
-    with library():
-        from sklearn.linear_model import LogisticRegression
-
-        for label, has in enumerate(target.T):
-            if has.min() == has.max():
-                biases[label] = -_NEVER if has[0] else _NEVER
-                continue
-            model = LogisticRegression(max_iter=LINEAR_ITERATIONS[1]).fit(features, has, sample_weight=weight)
-            weights[label], biases[label] = model.coef_[0], model.intercept_[0]
-    return weights, biases
-
-
-def _logistic(
-    features: NDArray[Any], target: NDArray[Any], weight: NDArray[Any] | None, deadline: float | None
-) -> tuple[Any, bool, str]:
-    """Return the fitted model, whether it was cut, and what should be known."""
-    with library():
-        from sklearn.linear_model import LogisticRegression
-
-        model = LogisticRegression(warm_start=True)
-        spent = 0
-
-        def fit(iterations: int) -> bool:
-            nonlocal spent
-            model.set_params(max_iter=iterations - spent)
-            model.fit(features, target, sample_weight=weight)
-            spent = iterations
-            return bool(model.n_iter_.max() < model.max_iter)
-
-        iterations, converged = fit_in_time(fit, *LINEAR_ITERATIONS, deadline)
-    cut = not converged and iterations < LINEAR_ITERATIONS[1]
-    return model, cut, "" if converged else f"did not converge in {iterations} iterations"
-
-
-def _logits(model: Any, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return weights `(width, features)` and biases whose softmax is what a logistic regression predicts."""
-    weight, bias = np.zeros((width, model.coef_.shape[1])), np.full(width, _NEVER)
-    if len(model.classes_) == len(model.coef_):
-        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-    else:  # of two classes scikit-learn keeps one logit, the other is 0
-        weight[model.classes_[1]], bias[model.classes_] = model.coef_[0], (0.0, model.intercept_[0])
-    return weight, bias
+    effort = Effort(deadline=deadline)
+    fitted = fit_regression(features, task.target[rows], loss_weight(task, rows), fold.outputs, effort)
+    _set_weights(network, fitted.weight, fitted.bias)
+    return fitted.cut, "; ".join([*notes, *([fitted.note] if fitted.note else [])])

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from automl.data.features import Features
 from automl.library import fit_in_time, library
@@ -17,7 +18,7 @@ from automl.training.feed import as_inputs, feed_of
 from automl.training.networks import CPU
 from automl.training.rows import loss_weight
 from search_spaces.images import PooledPixels, Standardise
-from search_spaces.spec import Classes, Image, Inputs, Outputs, Table, TimeSeries, Values
+from search_spaces.spec import Classes, Image, Inputs, Mixed, Outputs, Table, TimeSeries, Values, as_table
 from search_spaces.summary import SeriesSummary
 
 if TYPE_CHECKING:
@@ -38,13 +39,17 @@ _EARLY_STOPPING_ROWS = 10_000  # above, scikit-learn sets rows aside, stratified
 
 @dataclass(frozen=True)
 class Boosting:
-    """A fitted boosting model: scikit-learn's estimator behind our codes. cut: whether the deadline took iterations away."""
+    """A fitted boosting model: scikit-learn's estimator behind our codes.
+
+    cut: whether the deadline took iterations away. note: what to know.
+    """
 
     estimator: Any
     columns: _Columns
     outputs: Outputs
     iterations: int
     cut: bool
+    note: str = ""
 
     def predict(self, features: Features, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """Return probabilities `(rows, classes)` as float32, or values `(rows,)` as float64; features as they are stored."""
@@ -55,6 +60,13 @@ class Boosting:
             probabilities = np.zeros((len(table), self.outputs.width), np.float32)
             probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(table)
             return probabilities
+
+    def raw(self, features: Features) -> Tensor:
+        """Return what a network would that predicts the same: logits, or values in standard units, `(rows, width)`."""
+        predicted, outputs = torch.from_numpy(self.predict(features)), self.outputs
+        if isinstance(outputs, Values):
+            return ((predicted - outputs.mean) / (outputs.std or 1.0)).unsqueeze(1)
+        return predicted.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
 def fit_boosting(task: Task, fold: Fold, seed: int, deadline: float | None = None, *, most: int = ITERATIONS[1]) -> Boosting:
@@ -80,7 +92,10 @@ def fit_boosting(task: Task, fold: Fold, seed: int, deadline: float | None = Non
             return int(estimator.n_iter_) < iterations
 
         iterations, stopped = fit_in_time(fit, min(ITERATIONS[0], most), most, deadline)
-    return Boosting(estimator, columns, fold.outputs, iterations, not stopped and iterations < ITERATIONS[1])
+    cut = not stopped and iterations < ITERATIONS[1]
+    notes = ["fitted on the columns beside the texts"] if isinstance(fold.inputs, Mixed) else []
+    notes += [f"{iterations} of {ITERATIONS[1]} iterations in the time left"] if cut else []
+    return Boosting(estimator, columns, fold.outputs, iterations, cut, "; ".join(notes))
 
 
 def _early_stopping(target: NDArray[np.int64]) -> str | bool:
@@ -90,7 +105,10 @@ def _early_stopping(target: NDArray[np.int64]) -> str | bool:
 
 
 class _Columns:
-    """What boosting sees: numbers and few enough categories of a table, pooled pixels of images, summaries of sequences."""
+    """What boosting sees: numbers and few enough categories of a table, pooled pixels of images, summaries of sequences.
+
+    Of a table some columns of which are texts it sees the others.
+    """
 
     def __init__(self, inputs: Inputs) -> None:
         self.pool: nn.Module | None = None
@@ -98,14 +116,14 @@ class _Columns:
             self.pool = nn.Sequential(Standardise(inputs), PooledPixels(inputs, SIDE))
         elif isinstance(inputs, TimeSeries):
             self.pool = SeriesSummary(inputs, max(POINTS[0], min(POINTS[1], POINTS[1] * _FEW_CHANNELS // len(inputs.channels))))
-        self.codes = _codes(inputs) if isinstance(inputs, Table) else ()
+        self.codes = _codes(as_table(inputs)) if isinstance(inputs, Table | Mixed) else ()
 
     def of(self, features: Features, rows: NDArray[np.int64] | None) -> NDArray[np.float64]:
         """Return the columns `(rows, columns)` of some rows, or of all."""
         if self.pool is not None:
             feed = feed_of(features, rows, CPU)
             return np.concatenate([self.pool(*as_inputs(block)).double().numpy() for block in feed.blocks()])
-        numeric, categorical = (np.asarray(stored) if rows is None else stored[rows] for stored in features)
+        numeric, categorical = (np.asarray(stored) if rows is None else stored[rows] for stored in features[:2])
         numbers = np.clip(np.asarray(numeric, np.float64), -_LARGEST, _LARGEST)
         return np.column_stack([numbers, *(table[categorical[:, i]] for i, table in enumerate(self.codes))])
 

@@ -6,11 +6,10 @@ import statistics
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from automl.baselines import baseline_configuration, fit_boosting
+from automl.baselines import FITTED_AGAIN, baseline_configuration
 from automl.board import Entry
 from automl.boosting import Boosting
 from automl.data.statistics import describe_inputs, describe_outputs
@@ -21,12 +20,13 @@ from automl.predictor import Predictor
 from automl.run_folder import Run
 from automl.strategies.base import Proposal
 from automl.task import Fold
+from automl.text_baseline import Tfidf
 from automl.training.feed import as_stored
 from automl.training.loop import fit_all
 from automl.training.networks import load_network
 from search_spaces.configuration import Configuration
 from search_spaces.language import Architecture
-from search_spaces.spec import Inputs, Outputs, Values
+from search_spaces.spec import Inputs, Outputs
 
 
 def predictor(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
@@ -66,7 +66,7 @@ def _predictor(run: Run, members: tuple[Member, ...], scores: dict[str, Any]) ->
 
 
 def _configuration(run: Run, entry: Entry) -> tuple[Configuration | None, int]:
-    """Return the configuration of a board's row (None for boosting) and its seed on the first fold."""
+    """Return the configuration of a board's row (None for a baseline that is fitted again) and its seed on the first fold."""
     record = next(record for record in run.store.records() if record.trials[0].configuration_number == entry.number)
     seed = record.trials[0].seed
     if isinstance(record.proposal, Proposal):
@@ -80,33 +80,31 @@ def _members(run: Run, entry: Entry) -> tuple[Member, ...]:
     members = []
     for number, (fold, epochs) in enumerate(zip(task.folds, entry.fold_epochs, strict=True)):
         if configuration is None:
-            boosting = fit_boosting(task, fold, entry.fold_seeds[number], most=entry.best_epochs[number])
-            members.append(Member(Trees(), fold.inputs, fold.outputs, TreesNetwork(boosting)))
+            model = FITTED_AGAIN[entry.name](task, fold, entry.fold_seeds[number], most=entry.best_epochs[number])
+            members.append(Member(NoNetwork(), fold.inputs, fold.outputs, FittedAgain(model)))
         else:
             network = load_network(run.checkpoints, entry.number, number, epochs, configuration, task)
             members.append(Member(configuration.architecture, fold.inputs, fold.outputs, network))
     return tuple(members)
 
 
-class Trees(Architecture):
-    """Stands for a boosting baseline beside networks; it is fitted by scikit-learn, can't be built, and has no file format."""
+class NoNetwork(Architecture):
+    """Stands for a baseline of scikit-learn's beside networks; it can't be built, and has no file format."""
 
     def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:
-        raise ExportError("the best model is the baseline 'boosting', whose trees can't be exported; export the best network")
+        names = " or ".join(map(repr, FITTED_AGAIN))
+        raise ExportError(
+            f"the best model is a baseline of scikit-learn's, {names}, which can't be exported; export the best network"
+        )
 
 
-class TreesNetwork(nn.Module):
-    """A boosting baseline in a network's place: `forward` returns the logits, or the standardised values, that it predicts."""
+class FittedAgain(nn.Module):
+    """A baseline in a network's place: `forward` returns what a network would that predicts the same."""
 
-    def __init__(self, boosting: Boosting) -> None:
+    def __init__(self, model: Boosting | Tfidf) -> None:
         super().__init__()
-        self.boosting = boosting
+        self.model = model
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Predict from what a network takes: `(batch, width)`."""
-        stored = tuple(tensor.numpy() for tensor in as_stored(inputs))
-        predicted = torch.from_numpy(np.asarray(self.boosting.predict(stored)))
-        outputs = self.boosting.outputs
-        if isinstance(outputs, Values):
-            return ((predicted - outputs.mean) / (outputs.std or 1.0)).unsqueeze(1)
-        return predicted.clamp_min(torch.finfo(torch.float32).tiny).log()
+        return self.model.raw(tuple(tensor.numpy() for tensor in as_stored(inputs)))

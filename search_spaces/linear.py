@@ -13,7 +13,7 @@ from search_spaces.columns import Centre
 from search_spaces.images import PooledPixels, Standardise
 from search_spaces.language import Architecture
 from search_spaces.layers import head
-from search_spaces.spec import Image, Table, TimeSeries, as_table
+from search_spaces.spec import Image, Mixed, Table, Text, TimeSeries, as_table
 from search_spaces.summary import SeriesSummary
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SIDE = 16  # pixels: images are pooled until neither side is longer
 POINTS = (32, 16)  # that sequences are resampled to, of few channels and of many
 _FEW_CHANNELS = 4
+TOKENS = 1000  # codes, which the frequent words have
 MOST = 128  # one-hot codes of a column: the features are dense, and rarer codes hardly move a linear model
 
 
@@ -29,16 +30,19 @@ class Linear(Architecture):
     """One linear layer: logistic or linear regression.
 
     Of a table it sees standardised numbers, flags of missing values and one-hot codes; of images pixels pooled to `SIDE` at most;
-    of sequences statistics and the sequence resampled to `POINTS` (see `SeriesSummary`).
+    of sequences statistics and the sequence resampled to `POINTS` (see `SeriesSummary`); of texts, alone or beside columns, how
+    often each of the first `TOKENS` codes occurs.
     `build` returns a `LinearNetwork`, whose layer may also be set from a closed-form fit on its `features`.
     """
 
-    takes = (Table, Image, TimeSeries)
+    takes = (Table, Image, TimeSeries, Text, Mixed)
 
     def build(self, inputs: Inputs, outputs: Outputs) -> LinearNetwork:
         """Return the network, at base rates (or the mean) and random slopes."""
         if isinstance(inputs, TimeSeries):
             return LinearSeries(inputs, outputs)
+        if isinstance(inputs, Text | Mixed):
+            return LinearTexts(inputs, outputs)
         return LinearPixels(inputs, outputs) if isinstance(inputs, Image) else LinearTable(as_table(inputs), outputs)
 
 
@@ -117,4 +121,32 @@ class LinearTable(LinearNetwork):
     def forward(self, numeric: Tensor, categorical: Tensor) -> Tensor:
         """Return logits, or values in standard units."""
         out: Tensor = self.linear(self.features(numeric, categorical))
+        return out
+
+
+class LinearTexts(LinearNetwork):
+    """The logarithms of the counts of tokens, of each text apart, and what `LinearTable` sees of the columns beside them."""
+
+    def __init__(self, inputs: Text | Mixed, outputs: Outputs) -> None:
+        super().__init__()
+        text, texts = (inputs.text, len(inputs.names)) if isinstance(inputs, Mixed) else (inputs, 1)
+        self.vocabulary, self.tokens = text.vocabulary, min(text.vocabulary, TOKENS)
+        self.table = LinearTable(inputs.table, outputs) if isinstance(inputs, Mixed) else None
+        columns = 0
+        if self.table is not None:
+            columns = self.table.linear.in_features
+            del self.table.linear  # its features are all that is wanted
+        self.linear = head(columns + texts * (self.tokens - 1), outputs)
+
+    def features(self, *inputs: Tensor) -> Tensor:
+        *columns, tokens = inputs
+        known = torch.where((tokens >= 0) & (tokens < self.vocabulary), tokens, 1)
+        codes = torch.where(known < self.tokens, known, 0)  # where padding is counted, which is left out
+        counts = torch.zeros(*tokens.shape[:-1], self.tokens, device=tokens.device)
+        counts = counts.scatter_add(-1, codes, torch.ones_like(codes, dtype=counts.dtype))[..., 1:].log1p().flatten(1)
+        return counts if self.table is None else torch.cat([self.table.features(*columns), counts], 1)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return logits, or values in standard units."""
+        out: Tensor = self.linear(self.features(*inputs))
         return out

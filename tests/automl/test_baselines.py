@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from automl import baselines, boosting
+from automl import baselines, boosting, regressions
 from automl.baselines import BaselineFault, baseline_configuration, baseline_names, fit_baseline, fit_boosting
 from automl.library import fit_in_time
 from automl.metrics import metric
@@ -149,7 +149,7 @@ def test_boosting_stands_a_class_with_a_single_row_in_many(toy_task):
 
 
 def test_what_does_not_converge_says_so_and_prints_nothing(toy_task, monkeypatch, capfd):
-    monkeypatch.setattr(baselines, "LINEAR_ITERATIONS", (1, 2))
+    monkeypatch.setattr(regressions, "LINEAR_ITERATIONS", (1, 2))
     task = toy_task("multiclass")
     fitted = fit_baseline("linear", task, task.folds[0], 0)
     assert fitted.reason == "did not converge in 2 iterations"

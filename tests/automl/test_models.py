@@ -85,7 +85,7 @@ def test_linear_baselines_are_exported_like_networks(searched, sales, tmp_path):
 def test_trees_can_not_be_exported_or_trained_again(searched, sales, tmp_path):
     boosting = models.predictor(searched.run, named(searched, "boosting"), {})
     assert boosting.predict_proba(sales(5)).shape == (5, 2)
-    with pytest.raises(ExportError, match="the baseline 'boosting', whose trees can't be exported; export the best network"):
+    with pytest.raises(ExportError, match="'boosting' or 'tfidf', which can't be exported; export the best network"):
         boosting.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
     for name in ("boosting", "linear"):
