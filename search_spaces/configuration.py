@@ -11,6 +11,7 @@ from search_spaces.augmentation import Augmentation, ImageAugmentation, NoAugmen
 from search_spaces.autoencoder import Autoencoder, LinearAutoencoder
 from search_spaces.averaging import EMA, NoAveraging
 from search_spaces.cell import Cell
+from search_spaces.conv_autoencoder import ConvAutoencoder
 from search_spaces.convnet import VGG, Inception
 from search_spaces.densenet import DenseNet
 from search_spaces.ft_transformer import FTTransformer
@@ -23,11 +24,12 @@ from search_spaces.mlp import MLP
 from search_spaces.naive import NaiveForecast
 from search_spaces.optimizers import AdamW, Recipe
 from search_spaces.pretraining import Autoencoding, NoPretraining
+from search_spaces.recurrent import Recurrent
 from search_spaces.resnet import ResNet
 from search_spaces.schedules import Cosine
 from search_spaces.series_augmentation import SeriesAugmentation
 from search_spaces.series_mlp import SeriesMLP
-from search_spaces.spec import Image, Reconstruction, Table, Text, TimeSeries
+from search_spaces.spec import Forecast, Image, Reconstruction, Table, Text, TimeSeries
 from search_spaces.tabm import TabM
 from search_spaces.temporal import TCN
 from search_spaces.text_cnn import TextCNN
@@ -47,12 +49,14 @@ FAMILIES: tuple[type[Architecture], ...] = (
     ViT,
     FTTransformer,
     TabM,
+    TextCNN,
     TCN,
     SeriesMLP,
-    TextCNN,
-    Autoencoder,
     Transformer,
     InceptionTime,
+    Recurrent,
+    Autoencoder,
+    ConvAutoencoder,
 )
 KNOWN: tuple[type[Architecture], ...] = (*FAMILIES, Linear, NaiveForecast, LinearAutoencoder)  # may stand in a file
 
@@ -79,6 +83,11 @@ def families_for(inputs: Inputs, outputs: Outputs, families: tuple[type[Architec
     return suited
 
 
+def _usual_first(families: tuple[type[Architecture], ...], outputs: Outputs) -> tuple[type[Architecture], ...]:
+    """Return families with the default first: forecasts begin with a linear map of the window, which is hard to beat."""
+    return tuple(sorted(families, key=lambda family: family is not SeriesMLP)) if isinstance(outputs, Forecast) else families
+
+
 def serves(family: type[Architecture], inputs: Inputs, outputs: Outputs) -> bool:
     """Whether a family takes these inputs and gives these outputs."""
     return isinstance(inputs, family.takes) and isinstance(outputs, family.gives)
@@ -98,7 +107,7 @@ def space_for(
     no part of the space, and for families of others than ours that don't take these inputs.
     """
     suited = families_for(inputs, outputs, families)
-    narrowed: dict[str, object] = {"architecture": OneOf(*suited), "recipe/loss/kind": Choice(*losses)}
+    narrowed: dict[str, object] = {"architecture": OneOf(*_usual_first(suited, outputs)), "recipe/loss/kind": Choice(*losses)}
     narrowed["recipe/batch_size"] = _batch_sizes(inputs)
     narrowed |= _choices(inputs, outputs)
     narrowed |= _pretraining(inputs, outputs, suited)
@@ -131,7 +140,7 @@ _PLAIN: Mapping[str, object] = {
 def _choices(inputs: Inputs, outputs: Outputs) -> Mapping[str, object]:
     """Return the overrides of recipe and augmentation that suit a kind of inputs."""
     match inputs:
-        case Image():
+        case Image() if not isinstance(outputs, Reconstruction):
             return {
                 **_restated(_IMAGE_DEFAULTS),
                 "recipe/averaging": OneOf(NoAveraging, EMA, default=EMA()),

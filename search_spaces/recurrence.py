@@ -74,7 +74,7 @@ def _states(features: Tensor, lengths: Tensor | None, weights: list[Tensor], kin
     """
     if lengths is None:
         return _run(features, features.shape[0], weights, kind, True)
-    if features.is_cuda or int(lengths.sum()) * _WORTH_PACKING < features.shape[0] * features.shape[1]:
+    if features.device.type != "cpu" or int(lengths.sum()) * _WORTH_PACKING < features.shape[0] * features.shape[1]:
         packed = pack_padded_sequence(features, lengths.cpu(), batch_first=True, enforce_sorted=False)
         data = _run(packed.data, features.shape[0], weights, kind, packed.batch_sizes)
         states = PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)

@@ -139,6 +139,13 @@ def test_narrows_itself_to_the_length(length, kinds, layers, factors, kind):
         assert (None if leaf is None else (leaf.from_unit(0.0), leaf.from_unit(1.0))) == ends
 
 
+def test_sequences_have_convolutions_by_default_and_texts_none():
+    defaults = [
+        Space(Recurrent, Recurrent.narrow(INPUTS[name], OUTPUTS["binary"])).default() for name in ("long sequences", "texts")
+    ]
+    assert [default.front for default in defaults] == [ConvolutionalFront(), NoFront()]
+
+
 def test_forecasts_begin_with_the_last_state():
     usual = Space(Recurrent, Recurrent.narrow(INPUTS["one channel"], OUTPUTS["forecast"])).default()
     assert (usual.directions, usual.pooling) == (1, "last")
