@@ -25,6 +25,7 @@ from search_spaces.temporal_layers import (
     keep_in_scale,
     masked,
     patches_for,
+    usual_patch,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 _MOST = 512  # steps that blocks work on; the time of a step is proportional to them
 _MOST_BLOCKS = 8
-_USUAL_BLOCKS = 5
 
 
 class TCN(Architecture):
@@ -67,17 +67,18 @@ class TCN(Architecture):
 
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:
-        """Return overrides that leave as many blocks as see all of a row, and patches where rows are long.
+        """Return overrides that leave patches where rows are long; the default's blocks see all of a row.
 
         Forecasts follow from a row's end; there the last step is the default's pooling.
         """
         length = inputs.length if isinstance(inputs, Text) else as_series(inputs).length
         patches = patches_for(length, _MOST)
-        blocks = max(1, min(_MOST_BLOCKS, (-(-length // patches[0])).bit_length()))
+        usual = patches[0] if isinstance(inputs, Text) else usual_patch(length, patches)
+        most, blocks = (max(1, min(_MOST_BLOCKS, (-(-length // patch)).bit_length())) for patch in (patches[0], usual))
         return {
             **{f"input/{path}": override for path, override in StepInput.narrow(inputs, outputs).items()},
-            "patch": Choice(*patches, ordered=True, default=patches[0]),
-            "blocks": Int(1, blocks, default=max(1, min(blocks - 2, _USUAL_BLOCKS))),
+            "patch": Choice(*patches, ordered=True, default=usual),
+            "blocks": Int(1, most, default=max(1, blocks - 3)),
             "pooling": Choice(*POOLINGS, default="last" if isinstance(outputs, Forecast) else "mean"),
         }
 

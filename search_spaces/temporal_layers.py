@@ -17,13 +17,21 @@ from torch.nn import functional
 from search_spaces.layers import ACTIVATIONS, IMAGE_NORMALISATIONS, Dropout
 
 PATCHES = (1, 2, 4, 8, 16, 32, 64)  # in steps
-_FEWEST = 8  # patches; of fewer, layers over patches have nothing to relate
+_FEWEST, _USUAL = 8, 32  # patches; of fewer than the first, layers over patches have nothing to relate
 
 
 def patches_for(length: int, most: int) -> list[int]:
     """Return the lengths of patches, ascending, that make few enough of `length` steps, at most `most`, but not too few."""
     moderate = [patch for patch in PATCHES if -(-length // patch) <= most] or [max(PATCHES)]
     return [patch for patch in moderate if -(-length // patch) >= _FEWEST] or [min(moderate)]
+
+
+def usual_patch(length: int, patches: list[int]) -> int:
+    """Return the longest of some patches that leaves about 32 or more of `length` steps, or the shortest.
+
+    So short trainings get far: what costs time is the number of patches, and a single step says little.
+    """
+    return max(patch for patch in patches if patch <= max(patches[0], length // _USUAL))
 
 
 class Patches(nn.Module):

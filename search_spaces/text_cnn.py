@@ -50,8 +50,9 @@ class TextCNN(Architecture):
 
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:
-        """Return overrides that close what doesn't matter to texts."""
-        return {f"input/{path}": override for path, override in StepInput.narrow(inputs, outputs).items()}
+        """Return overrides that close what doesn't matter to texts; wide embeddings are what short trainings gain most from."""
+        own = {f"input/{path}": override for path, override in StepInput.narrow(inputs, outputs).items()}
+        return {**own, "input/embedding": Int(16, 256, default=128)}
 
 
 class _Convolutions(nn.Module):

@@ -17,12 +17,11 @@ from search_spaces.language import Architecture, Choice, Float, Int, OneOf, Repe
 from search_spaces.layers import ACTIVATIONS, Dropout
 from search_spaces.spec import Forecast, Text, TimeSeries, as_series
 from search_spaces.steps import POOLINGS, StepInput, StepNetwork
-from search_spaces.temporal_layers import PATCHES, Patches, patches_for
+from search_spaces.temporal_layers import PATCHES, Patches, patches_for, usual_patch
 
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
-_USUAL_TOKENS = 32  # of a sequence; each then says enough to be worth a question
 _LONGEST_PERIOD = 10_000.0  # of sines and angles, in 2 pi tokens
 _MOST_POSITIONS = 4096  # that are learned; tokens behind have the last one's
 
@@ -64,10 +63,10 @@ class Transformer(Architecture):
         """Return overrides that leave patches of which a row has at most 256; forecasts begin at the last one."""
         length = _length(inputs)
         patches = patches_for(length, MOST_TOKENS)
-        most = patches[0] if isinstance(inputs, Text) else max(patches[0], length // _USUAL_TOKENS)
+        usual = patches[0] if isinstance(inputs, Text) else usual_patch(length, patches)
         return {
             **{f"input/{path}": override for path, override in StepInput.narrow(inputs, outputs).items()},
-            "patch": Choice(*patches, ordered=True, default=max(patch for patch in patches if patch <= most)),
+            "patch": Choice(*patches, ordered=True, default=usual),
             "pooling": Choice("token", *POOLINGS, default="last" if isinstance(outputs, Forecast) else "mean"),
         }
 

@@ -13,6 +13,7 @@ from search_spaces.domains import Sequence, Variant
 from search_spaces.ft_transformer import FTTransformer
 from search_spaces.language import Architecture, Choice, Int, OneOf, Searchable, SpaceError
 from search_spaces.linear import Linear
+from search_spaces.losses import losses_for
 from search_spaces.mlp import MLP
 from search_spaces.optimizers import CLASS_LOSSES, VALUE_LOSSES, AdamW
 from search_spaces.tabm import TabM
@@ -159,3 +160,12 @@ def test_recipes_and_augmentations_are_those_of_the_inputs(inputs, augmentations
     assert space.default().recipe.batch_size == batch
     for member in members:
         space.check(member)
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "family"), [
+    ("both", "binary", "MLP"), ("colour images", "binary", "VGG"), ("texts", "labels", "TextCNN"),
+    ("long sequences", "multiclass", "TCN"), ("long sequences", "forecast", "SeriesMLP"),
+])  # fmt: skip
+def test_the_default_family_is_that_of_the_task(inputs, outputs, family):
+    space = space_for(INPUTS[inputs], OUTPUTS[outputs], losses_for(OUTPUTS[outputs]))
+    assert type(space.default().architecture).__name__ == family

@@ -95,8 +95,10 @@ def test_random_tcns_conform(seed):
     check_family(TCN, samples=2, seed=seed)
 
 
-@pytest.mark.parametrize(("length", "patch", "blocks"), [(1, 1, 1), (12, 1, 2), (64, 1, 5), (150, 1, 5), (5000, 16, 5)])
-@pytest.mark.parametrize("kind", ["series", "text"])
+@pytest.mark.parametrize(("kind", "length", "patch", "blocks"), [
+    ("series", 1, 1, 1), ("series", 24, 1, 2), ("series", 64, 2, 3), ("series", 150, 4, 3), ("series", 5000, 64, 4),
+    ("text", 1, 1, 1), ("text", 24, 1, 2), ("text", 64, 1, 4), ("text", 5000, 16, 5),
+])  # fmt: skip
 def test_narrows_itself_to_the_length(kind, length, patch, blocks):
     inputs = Text(9, length, 100) if kind == "text" else TimeSeries(RAGGED.channels[:1], length, length, 100)
     usual = Space(TCN, TCN.narrow(inputs, OUTPUTS["binary"])).default()
