@@ -21,6 +21,7 @@ from automl.data.kinds import Detected, as_inputs, detect_kinds, notable_lines
 from automl.data.load import Loaded
 from automl.data.names import listed
 from automl.data.roles import Roles, class_factors, read_roles, row_counters, weights_beside
+from automl.data.series_load import Series
 from automl.data.sources import load_data
 from automl.data.splits import Division, Folds, Rows, make_folds, quantile_bins
 from automl.data.target import Label, Target
@@ -159,9 +160,9 @@ def _beside(loaded: Loaded, roles: Roles) -> list[str]:
 
 
 def _division(loaded: Loaded, options: DataOptions) -> Division:
-    """Return the sizes of the roles; folds of images aren't repeated unasked: their networks take long."""
+    """Return the sizes of the roles; folds of images and sequences aren't repeated unasked: their networks take long."""
     division = options.division
-    if isinstance(loaded.ready, Images):
+    if isinstance(loaded.ready, Images | Series):
         return replace(division, repeats=division.repeats or 1)
     return replace(division, gap=loaded.gap)
 
