@@ -10,6 +10,7 @@ from automl.card_forecast import FORECAST
 from automl.card_image import IMAGES
 from automl.card_series import SERIES
 from automl.card_table import TABLE
+from automl.card_text import has_texts, part_of
 
 # By the key of the encoder; the first that is there counts.
 _PARTS: Mapping[str, Part] = {"images": IMAGES, "sequences": SERIES, "forecast": FORECAST, "columns": TABLE}
@@ -26,7 +27,7 @@ _TASKS = {
 
 def model_card(manifest: Mapping[str, Any], *, onnx: bool) -> str:
     """Return the card as Markdown. manifest: the contents of `model.json`; onnx: whether there is a `model.onnx`."""
-    about = next(part for key, part in _PARTS.items() if key in manifest)
+    about = part_of(manifest) if has_texts(manifest) else next(part for key, part in _PARTS.items() if key in manifest)
     parts = [_title(manifest, about), _scores(manifest), about.section(manifest), _use(manifest, about)]
     return "\n".join([*parts, *([about.onnx(manifest)] if onnx else []), _rest(manifest, about)])
 

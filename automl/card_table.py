@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from automl.card_base import OPENED, PREAMBLE, Manifest, Part, plain_text, shown_result
 
 _COLUMNS_SHOWN = 50
@@ -13,37 +16,46 @@ def _described(manifest: Manifest) -> str:
 
 
 def _columns(manifest: Manifest) -> str:
-    inputs = manifest["members"][0]["inputs"]
-    lines = ["## Features", "", "| feature | kind | in training |", "|---|---|---|"]
-    for column in inputs["numeric"]:
+    return "\n".join([*column_lines(manifest["members"][0]["inputs"]), ""])
+
+
+def column_lines(table: Mapping[str, Any], others: Sequence[str] = ()) -> list[str]:
+    """Return the section of the features of a table, and of `others`, which are rows of it already; of very many the first."""
+    lines = ["## Features", "", "| feature | kind | in training |", "|---|---|---|", *others]
+    for column in table["numeric"]:
         missing = f", {column['missing']:.1%} missing" if column["missing"] else ""
         bounds = f"{column['quantiles'][0]:.6g} to {column['quantiles'][-1]:.6g}"
         lines.append(f"| {plain_text(column['name'])} | number | {bounds}{missing} |")
     lines += [
         f"| {plain_text(column['name'])} | category | {sum(map(bool, column['counts'][1:]))} categories |"
-        for column in inputs["categorical"]
+        for column in table["categorical"]
     ]
     features = len(lines) - 4
     if features > _COLUMNS_SHOWN:
         lines = [*lines[: 4 + _COLUMNS_SHOWN], "", f"and {features - _COLUMNS_SHOWN} more, all in `model.json`."]
-    return "\n".join([*lines, ""])
+    return lines
 
 
 def _use(_: Manifest) -> tuple[str, str, str]:
     return "rows", "rows.csv", "a DataFrame, a path to CSV or Parquet, or a list of dicts"
 
 
-def _onnx(manifest: Manifest) -> str:
-    inputs = manifest["members"][0]["inputs"]
+def typical_row(table: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the lines of an example that make arrays of one row, and the entries of `feed` that hold them."""
     feeds, setup = [], []
-    if inputs["numeric"]:
-        middle = [f"{column['quantiles'][len(column['quantiles']) // 2]:.6g}" for column in inputs["numeric"]]
+    if table["numeric"]:
+        middle = [f"{column['quantiles'][len(column['quantiles']) // 2]:.6g}" for column in table["numeric"]]
         setup.append(f"numeric = np.array([[{', '.join(middle)}]], np.float32)  # np.nan where missing")
         feeds.append('"numeric": numeric')
-    if inputs["categorical"]:
-        codes = [str(max(range(len(c["counts"])), key=c["counts"].__getitem__)) for c in inputs["categorical"]]
+    if table["categorical"]:
+        codes = [str(max(range(len(c["counts"])), key=c["counts"].__getitem__)) for c in table["categorical"]]
         setup.append(f"categorical = np.array([[{', '.join(codes)}]], np.int64)  # 0 where unknown or missing")
         feeds.append('"categorical": categorical')
+    return setup, feeds
+
+
+def _onnx(manifest: Manifest) -> str:
+    setup, feeds = typical_row(manifest["members"][0]["inputs"])
     return f"""## Without automl
 
 `model.onnx` runs wherever ONNX does, for any number of rows. It takes features; `columns` in `model.json` says how each column

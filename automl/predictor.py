@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from automl import __version__
 from automl.card import model_card
+from automl.data.columns import Columns
 from automl.data.encoders import Encoder, encoder_to_dict, in_short
 from automl.data.features import Features
 from automl.data.image_format import ImageFormat
@@ -67,7 +68,8 @@ class Predictor:
         Of a model that was made without a target the same as `anomaly_score`.
 
         data: of a model of tables a DataFrame, a path to CSV, TSV or Parquet, an array with the columns in the order of the
-        training data, a dict of columns or a list of dicts; columns that the model doesn't use are ignored. Of a model of images
+        training data, a dict of columns or a list of dicts; columns that the model doesn't use are ignored. Of a model of texts
+        alone also a list, Series or array of texts (a text by itself is taken for a path: give [text]). Of a model of images
         paths, a folder, an .npz file, a table of paths, arrays, PIL images. Of a model of sequences arrays `(n, steps[,
         channels])`, a list of arrays, (x, lengths), an .npz file; or a table whose rows are steps, of which there is a prediction
         for each id, in the order in which ids first appear. Raises `DataError` for anything else.
@@ -197,11 +199,16 @@ class Predictor:
             "versions": {
                 "automl": __version__,
                 "python": platform.python_version(),
-                **{
-                    name: version(name) for name in (*_LIBRARIES, *(("pillow",) if isinstance(self.encoder, ImageFormat) else ()))
-                },
+                **{name: version(name) for name in (*_LIBRARIES, *_decoders(self.encoder))},
             },
         }
+
+
+def _decoders(encoder: Encoder) -> tuple[str, ...]:
+    """Return the libraries beside ours that read the data of a model."""
+    if isinstance(encoder, Columns):
+        return ("tokenizers",) if encoder.tokenizer is not None else ()
+    return ("pillow",) if isinstance(encoder, ImageFormat) else ()
 
 
 def _labels(classes: tuple[Label, ...]) -> NDArray[Any]:

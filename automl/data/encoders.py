@@ -44,6 +44,8 @@ def in_short(encoder: Encoder) -> str:
     """Return in a word what an encoder takes, for the `repr` of a model."""
     match encoder:
         case Columns():
+            if encoder.is_text and encoder.tokenizer is not None:
+                return f"texts={encoder.tokenizer.length} {encoder.tokenizer.kind}"
             return f"columns={len(encoder.names)}"
         case ImageFormat():
             return f"images={encoder.height}x{encoder.width}"
