@@ -131,6 +131,8 @@ _IMAGE_DEFAULTS: _Defaults = {
     "recipe/loss/CrossEntropy/label_smoothing": (CrossEntropy, "label_smoothing", 0.1),
 }
 _BATCHES: Mapping[type[Inputs], int] = {Image: 64, TimeSeries: 32, Text: 64}
+_SMALLEST_BATCH = 32
+_SMALLEST_BATCHES: Mapping[type[Inputs], int] = {TimeSeries: 8, Text: 16}  # where tens of rows must make enough steps
 _PLAIN: Mapping[str, object] = {
     "augmentation": OneOf(NoAugmentation),
     "recipe/averaging": OneOf(NoAveraging),  # not measured on tables and texts
@@ -174,8 +176,8 @@ def _pretraining(inputs: Inputs, outputs: Outputs, families: tuple[type[Architec
 
 def _batch_sizes(inputs: Inputs) -> object:
     """Return the batch sizes with at least four steps to an epoch, or the smallest; the default leaves twenty."""
-    declared = cast(Options, Recipe.domains["batch_size"])
-    sizes = cast("tuple[int, ...]", declared.values)
+    declared, least = cast(Options, Recipe.domains["batch_size"]), _SMALLEST_BATCHES.get(type(inputs), _SMALLEST_BATCH)
+    sizes = [size for size in cast("tuple[int, ...]", declared.values) if size >= least]
     allowed = [size for size in sizes if size <= max(inputs.rows // 4, min(sizes))]
     default = _BATCHES.get(type(inputs), cast(int, declared.default))
     usual = [size for size in allowed if size <= min(default, max(inputs.rows // 20, min(sizes)))]

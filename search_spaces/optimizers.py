@@ -176,7 +176,7 @@ class Recipe(Searchable):
 
     optimizer: Optimizer = OneOf(AdamW, Adam, SGD, Momentum, Adagrad, Adadelta, RMSprop)
     schedule: Schedule = OneOf(Cosine, Constant, Step, OneCycle)
-    batch_size: int = Choice(32, 64, 128, 256, 512, 1024, ordered=True, default=256)
+    batch_size: int = Choice(8, 16, 32, 64, 128, 256, 512, 1024, ordered=True, default=256)
     regularisation: Regularisation = OneOf(NoPenalty, L1, L2, ElasticNet)
     clipping: Clipping = OneOf(NoClipping, ClipNorm, ClipValue)
     loss: Loss = OneOf(CrossEntropy, Focal, MSE, MAE, Huber, BinaryCrossEntropy, OwnError)

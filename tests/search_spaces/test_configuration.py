@@ -150,8 +150,8 @@ def test_public_names():
 
 
 @pytest.mark.parametrize(("inputs", "augmentations", "batch"), [
-    ("both", {"NoAugmentation"}, 32), ("colour images", {"ImageAugmentation"}, 32), ("texts", {"NoAugmentation"}, 32),
-    ("long sequences", {"NoAugmentation", "SeriesAugmentation"}, 32),
+    ("both", {"NoAugmentation"}, 32), ("colour images", {"ImageAugmentation"}, 32), ("texts", {"NoAugmentation"}, 16),
+    ("long sequences", {"NoAugmentation", "SeriesAugmentation"}, 8),
 ])  # fmt: skip
 def test_recipes_and_augmentations_are_those_of_the_inputs(inputs, augmentations, batch):
     space, rng = space_for(INPUTS[inputs], BINARY, CLASS_LOSSES), random.Random(0)
