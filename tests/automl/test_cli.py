@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_search_prints_its_board_and_tells_what_it_does_in_plain_lines(run):
     lines = done.out.splitlines()
     assert lines[0] == "run"
     assert lines[1].split() == ["rank", "model", "validation", "report", "seconds", "ms/1000", "params", "epochs", "status"]
-    assert lines[2].startswith("   1 MLP #")
+    assert re.match(r"   1 \w+ #\d", lines[2])
     assert "2 networks tried, 0 failed" in done.out
     assert "the search ended: all trials are done" in done.out
     assert "binary task, target 'sold', metric roc_auc" in done.err

@@ -34,16 +34,16 @@ def result(tmp_path_factory):
 def test_the_board_has_a_row_for_every_network_and_baseline(result):
     board = result.leaderboard()
     assert tuple(board.columns) == COLUMNS
-    assert set(board["family"]) == {"MLP", "baseline"}
+    assert {"MLP", "baseline"} <= set(board["family"]) <= {"MLP", "FTTransformer", "TabM", "baseline"}
     assert {"majority", "linear", "boosting"} < set(board["model"])
-    assert (board["family"] == "MLP").sum() == 4
+    assert (board["family"] != "baseline").sum() == 4
     assert board["rank"].tolist() == list(range(1, len(board) + 1))
     assert board["validation_score"].is_monotonic_decreasing
 
 
 def test_only_the_best_network_and_the_baselines_have_a_report_score(result):
     board = result.leaderboard()
-    networks = board[board["family"] == "MLP"]
+    networks = board[board["family"] != "baseline"]
     assert networks["report_score"].notna().sum() == 1
     assert networks.iloc[0]["model"] == result.best_entry.name
     assert board[board["family"] == "baseline"]["report_score"].notna().all()
@@ -73,7 +73,7 @@ def test_with_baselines_included_the_best_of_all_is_taken(tmp_path):
 
 
 def test_the_summary_says_what_won(result):
-    assert "best network: MLP #" in result.summary()
+    assert f"best network: {result.best_entry.name}" in result.summary()
     assert "4 networks tried, 0 failed" in result.summary()
 
 
@@ -157,7 +157,7 @@ def test_ctrl_c_returns_the_best_so_far_and_resume_goes_on(tmp_path):
 def test_resuming_with_more_trials_goes_on(tmp_path):
     first = automl.search(table(), target="sold", n_trials=2, executor="inline", out=tmp_path / "run", **QUICK)
     more = automl.search(resume=first.path, n_trials=4, verbose=False)
-    assert (more.leaderboard()["family"] == "MLP").sum() == 4
+    assert (more.leaderboard()["family"] != "baseline").sum() == 4
 
 
 def test_checkpoints_of_losers_are_deleted_but_for_the_best_few(tmp_path):
@@ -170,7 +170,7 @@ def test_checkpoints_of_losers_are_deleted_but_for_the_best_few(tmp_path):
 
 def test_the_space_can_be_narrowed(tmp_path):
     space = {"architecture/MLP/blocks/length": Int(1, 2), "recipe/optimizer/kind": Choice("SGD"), "*/width": 16}
-    kwargs = {**QUICK, "epochs": 1, "executor": "inline", "out": tmp_path / "run", "baselines": False}
+    kwargs = {**QUICK, "epochs": 1, "executor": "inline", "out": tmp_path / "run", "baselines": False, "families": ["MLP"]}
     result = automl.search(table(), target="sold", n_trials=3, space=space, **kwargs)
     for record in result.run.store.records():
         found = record.proposal.configuration

@@ -87,7 +87,7 @@ def test_the_python_of_the_readme_runs(workplace, sales_like):
         exec(compile(text, f"README.md, block {number}", "exec"), names)  # noqa: S102 - our own file
     assert (workplace / "model" / "model.onnx").is_file()
     assert len(list((workplace / "automl-results").iterdir())) >= 3
-    assert set(names["result"].leaderboard()["family"]) <= {"MLP", "Wide"}
+    assert set(names["result"].leaderboard()["family"]) <= {"MLP", "FTTransformer", "TabM", "Wide"}
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
