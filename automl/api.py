@@ -90,7 +90,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
 
     Which rows do what:
         validation, test: the user's own rows to choose with and to report on, in any form that `data` may have.
-        folds, repeats: choose on out-of-fold predictions; by default 5 x 2 below 1000 rows, a stratified holdout above.
+        folds, repeats: choose on out-of-fold predictions; by default 5 x 2 below 1000 rows (5 of images and sequences), a
+            stratified holdout above.
         groups: a column's name or an array; no group is on two sides.
         time_column: a column's name or an array; later rows choose, the latest report (not with `id_column`).
 

@@ -35,7 +35,7 @@ def as_numbers(data: Any, what: str = "sequences") -> Array:
         data = data.detach().cpu()
         data = data.float() if data.is_floating_point() else data
     if isinstance(data, np.ma.MaskedArray):
-        data = data.astype(np.float64).filled(np.nan)
+        data = np.ma.filled(data.astype(np.float64), np.nan)
     try:
         array = np.asarray(data)
         if array.dtype.kind == "O":  # None among numbers, extension types of pandas

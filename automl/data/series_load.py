@@ -90,6 +90,8 @@ def series_of(data: Any, options: DataOptions, like: Loaded | None, part: str) -
 
 def load_series(found: FoundSeries, options: DataOptions, name: object, form: SeriesFormat | None = None) -> Loaded:
     """Return sequences, in the form given or else in one of their own, with their target. Raises `DataError`, `OptionError`."""
+    if options.kind == "reconstruction":
+        raise OptionError("task must be what the labels of sequences need; reconstruction is for tables and images alone")
     table = found.table
     if table is None and options.id_column is not None:
         raise OptionError(f"id_column must be left out for arrays, it is for tables of steps, got {options.id_column!r}")

@@ -78,6 +78,7 @@ STRANGE = {
     ),
     "text": (([["a", "b"]] * 12, Y), (r"must be sequences: an array \(n, steps\[, channels\]\)", SERIES)),
     "ids of arrays": ((noise(12, 20, 3), Y), ("id_column must be left out for arrays", {"id_column": "id"})),
+    "to be rebuilt": ((noise(12, 20, 3), Y), ("reconstruction is for tables and images alone", {"kind": "reconstruction"})),
     "no labels": (noise(12, 20, 3), r"sequences need their labels beside them.*give \(X, y\)"),
     "too few labels": ((noise(12, 20, 3), Y[1:]), "got 12 sequences and 11 labels"),
     "no sequences": ((noise(0, 20, 3), []), ("must have rows, got none|must be sequences", SERIES)),
