@@ -49,6 +49,12 @@ class Rebuilt(nn.Module):
         self.width = self.what.width
         self.columns = self.what.columns
 
+    @staticmethod
+    def shape(image: Image) -> tuple[int, int, int]:
+        """Return channels, height and width of what is rebuilt of images: their product is the width."""
+        square = PooledPixels.square(image, SIDE)
+        return image.channels, -(-image.height // square), -(-image.width // square)
+
     def targets(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the rows of the inputs hold, finite, and whether (1 or 0), both float32 `(batch, width)`.
 
@@ -257,8 +263,7 @@ class _Pixels(_Parts):
     def restored(self, values: Tensor) -> tuple[Tensor, ...]:
         """Return images in which each square is of one colour."""
         image, square = self.image, PooledPixels.square(self.image, SIDE)
-        rows, columns = -(-image.height // square), -(-image.width // square)
-        large = values.view(-1, image.channels, rows, columns).repeat_interleave(square, 2).repeat_interleave(square, 3)
+        large = values.view(-1, *Rebuilt.shape(image)).repeat_interleave(square, 2).repeat_interleave(square, 3)
         return (large[:, :, : image.height, : image.width] * self.standardise.std + self.standardise.mean,)
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]
 
+_UNLABELLED = ", or task='reconstruction' to learn the images themselves"
+
 
 @dataclass(frozen=True, eq=False)
 class Images(Ready):
@@ -79,11 +81,14 @@ def load_images(found: Found, options: DataOptions, name: object, form: ImageFor
     """Return images, in the form given or else in the one that suits them, with their target. Raises `DataError`."""
     if not len(found.images):
         raise DataError("data: must have rows, got none")
+    unlabelled = options.kind == "reconstruction"
+    if unlabelled:
+        found = replace(found, labels=np.zeros(len(found.images)))  # whatever labels there are, they play no part
     if found.labels is None and found.table is None and not found.is_inputs:
-        raise DataError(f"data: images need their labels beside them, but {found.source} holds none; give (X, y)")
+        raise DataError(f"data: images need their labels beside them, but {found.source} holds none; give (X, y){_UNLABELLED}")
     frame, target = _labels(found, name)
     images, broken, notices, reason = _pixels(found, form, options)
-    if isinstance(found.images, Inputs):
+    if isinstance(found.images, Inputs) and not unlabelled:
         given = found.images.labels
         target = as_target([given.get(position) for position in range(len(found.images))], name or found.target)
     if form is None and options.inputs is None and found.is_array and is_of_floats(found.images):
@@ -96,7 +101,7 @@ def load_images(found: Found, options: DataOptions, name: object, form: ImageFor
         kept = Pictures(paths, images.form) if isinstance(images.stored, Pictures) and paths is not None else images.stored[rows]
         images = Images(kept, images.form, paths)
     parts = {name: part for name, part in found.parts.items() if not isinstance(part, tuple) or part[1] is not None}
-    return Loaded(frame, target, rows, found.source, False, (*notices, *missing), images, reason, parts)
+    return Loaded(frame, None if unlabelled else target, rows, found.source, False, (*notices, *missing), images, reason, parts)
 
 
 # ------------------------------------------------------------------------------------------------------------------- labels
