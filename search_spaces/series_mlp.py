@@ -7,6 +7,7 @@ TiDE", 2023). DLinear's parts, trend and remainder, aren't taken apart: a sum of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
 _MOST_NUMBERS = 2**13  # of a row, so that the first layer's weights are few enough for any length
+_FORECASTS: Mapping[str, object] = {
+    "blocks": Int(0, 4, default=1),
+    "width": Int(16, 512, default=64),
+    "input_dropout": Float(0.0, 0.5, default=0.3),
+    "dropout": Float(0.0, 0.7, default=0.5),
+}
 
 
 class SeriesMLP(Architecture):
@@ -58,12 +65,17 @@ class SeriesMLP(Architecture):
 
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:
-        """Return overrides that close what doesn't matter to these sequences."""
-        series = as_series(inputs)
-        choice = isinstance(outputs, Forecast) and len(series.channels) > 1
+        """Return overrides that close what doesn't matter to these sequences.
+
+        Windows of one series are much alike, so that of forecasts the default's block is small and sees part of the steps only:
+        elsewhere it soon knows them by heart.
+        """
+        series, forecast = as_series(inputs), isinstance(outputs, Forecast)
+        own = forecast and len(series.channels) > 1
         return {
             **{f"input/{path}": override for path, override in StepInput.narrow(inputs, outputs).items()},
-            "channels": Choice("own", "all", default="own") if choice else "all",
+            **(_FORECASTS if forecast else {}),
+            "channels": Choice("own", "all", default="own") if own else "all",
         }
 
 
