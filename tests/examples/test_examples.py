@@ -116,3 +116,10 @@ def test_the_example_of_a_family_runs(tmp_path):
     printed = run([ROOT / "examples" / "own_family.py"], tmp_path)
     assert "Gated #" in printed
     assert (tmp_path / "automl-results" / "own-model" / "model.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_the_example_of_a_family_for_steps_runs(tmp_path):
+    printed = run([ROOT / "examples" / "own_steps.py"], tmp_path)
+    assert "Summaries #" in printed
+    assert (tmp_path / "automl-results" / "own-steps-model" / "model.onnx").is_file()
