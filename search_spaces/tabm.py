@@ -29,7 +29,8 @@ class TabM(Architecture):
     members: how many. width, depth: of the hidden layers. normalisation: behind each hidden layer, over all members together.
 
     As in the paper the first adapters start at random signs, all others at ones, and biases alike for all members. Deviations: an
-    adapter sign for each feature instead of one for each column's embedding; the norms; adapters, as all vectors, don't decay.
+    adapter sign for each feature instead of one for each column's embedding; the norms; adapters, as all vectors, don't decay;
+    8 members by default, where the paper's 32 would take a CPU several times as long.
 
     **Shape**: the tensors of a table, with texts or without, to `(batch, outputs.width)`; while training `(batch, members,
     outputs.width)`. What stands for all members in evaluation is the log of the mean probability of each class, the log odds of
