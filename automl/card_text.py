@@ -36,8 +36,8 @@ def _texts(manifest: Manifest) -> str:
     cut = f"{tokenizer['cut']:.1%} of the training texts were longer" if tokenizer["cut"] else "no training text was longer"
     return f"""## Texts
 
-Read as {_READ[tokenizer["kind"]]}: {known} different ones. The first {tokenizer["length"]} of a text are read, and what follows
-is left out; {cut}. A missing text is read like an empty one.
+Read as {_READ[tokenizer["kind"]]}: {known} different ones.
+The first {tokenizer["length"]} of a text are read, and what follows is left out; {cut}. A missing text is read like an empty one.
 """
 
 
@@ -59,15 +59,15 @@ def _onnx(manifest: Manifest) -> str:
     inputs = manifest["members"][0]["inputs"]
     is_text = inputs["spec"] == "Text"
     setup, feeds = ([], []) if is_text else typical_row(inputs["table"])
-    shape = "(batch, length)" if is_text else f"(batch, {len(inputs['names'])}, length), a text for each column of texts in turn"
+    shape = "(batch, length)" if is_text else f"(batch, {len(inputs['names'])}, length)"
     others = "" if is_text else _OTHERS
     texts: list[Any] = ["A text of yours."] * (1 if is_text else len(inputs["names"]))
     rows = "" if is_text else "[None]"
     return f"""## Without automl
 
-`model.onnx` runs wherever ONNX does, for any number of rows and texts of any length. It takes `tokens`, int64 `{shape}`: 0 stands
-behind the end of a text. The library [tokenizers](https://pypi.org/project/tokenizers) makes them of texts, with what
-`columns/tokenizer/library` in `model.json` holds. {others}
+`model.onnx` runs wherever ONNX does, for any number of rows and texts of any length. It takes `tokens`, int64
+`{shape}`: 0 stands behind the end of a text.
+The library `tokenizers` makes them of texts, with what `columns/tokenizer/library` in `model.json` holds.{others}
 
 ```python
 {PREAMBLE}from tokenizers import Tokenizer
@@ -81,8 +81,9 @@ tokens = np.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], 
 """
 
 
-_OTHERS = """The other columns become `numeric` and `categorical`, as
-`columns` in `model.json` says: a number is `(number - shift) * scale`, infinite ones are `low` or `high` before, parts of a time
-likewise; a category is its position in `categories`, counted from 1, or 0 if it isn't there."""
+_OTHERS = """
+The other columns become `numeric` and `categorical`, as `columns` in `model.json` says: a number is `(number - shift) * scale`,
+infinite ones are `low` or `high` before, parts of a time likewise; a category is its position in `categories`, counted from 1, or
+0 if it isn't there. The texts of a row are those of its columns of text, in their order. One typical row:"""
 _TEXT = Part("texts", lambda _: "texts", _texts, _use_text, _onnx)
 _MIXED = Part("rows", _described_mixed, _mixed, _use_mixed, _onnx)

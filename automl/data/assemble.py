@@ -194,7 +194,7 @@ def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptio
     """Return the kinds of columns, judged by the rows that may be seen; columns with another role are set aside."""
     wanted = {str(name): kind for name, kind in (options.columns or {}).items()}
     kinds = detect_kinds(part, {**wanted, **dict.fromkeys(roles.columns, "ignored")})
-    kinds |= as_inputs({name: found for name, found in kinds.items() if name not in wanted}, options.inputs)
+    kinds = as_inputs(kinds, options.inputs, wanted)
     for name, line in roles.columns.items():
         kinds[name] = replace(kinds[name], line=line)
     for name in row_counters(part, positions):

@@ -19,7 +19,7 @@ from automl.data.values import BOOLEAN, DURATION, find_form, keys, read_numbers,
 from automl.errors import DataError, OptionError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import pandas as pd
 
@@ -54,17 +54,22 @@ def notable_lines(kinds: Mapping[str, Detected]) -> tuple[str, ...]:
     return tuple(found.line for found in kinds.values() if found.notable)
 
 
-def as_inputs(kinds: Mapping[str, Detected], inputs: str | None) -> dict[str, Detected]:
+def as_inputs(kinds: Mapping[str, Detected], inputs: str | None, chosen: Collection[str] = ()) -> dict[str, Detected]:
     """Return kinds as the user says what rows are: of a "table" texts are set aside, of "texts" all words are texts.
 
-    Others come back as they are, and so they do for other `inputs`.
+    Those of the columns in `chosen`, whose kinds the user named, stay, and all of them for other `inputs`. Raises `DataError`
+    where nothing is left to use.
     """
     found = dict(kinds)
     for name, kind in kinds.items():
+        if name in chosen:
+            continue
         if inputs == "table" and kind.kind == "text":
             found[name] = Detected("ignored", f"{name}: text, set aside because inputs are a table", notable=True)
         if inputs == "texts" and not kind.form and kind.kind in {"categorical", "identifier"}:
             found[name] = Detected("text", f"{name}: text, as you asked")
+    if not any(kind.used for kind in found.values()):
+        raise DataError(f"data: inputs='table' needs a column that is no text, got texts alone ({next(iter(found))!r}, ...)")
     return found
 
 
