@@ -36,7 +36,7 @@ def scale_of(encoder: object) -> float | None:
 
 
 def future_table(predictor: Predictor, history: object) -> pd.DataFrame:
-    """Return the forecast after a history: a row for each step ahead, its time (or number, from 1) and its value."""
+    """Return the forecast after a history: a row for each step ahead, its time as text (or number, from 1) and its value."""
     import pandas as pd
 
     form: object = predictor.encoder
@@ -44,4 +44,7 @@ def future_table(predictor: Predictor, history: object) -> pd.DataFrame:
         raise OptionError(f"forecasts need a model that was searched with horizon=, but this is a {predictor.kind} model")
     name, when = form.future(history)
     values = predictor.predict(history)
+    if when.dtype.kind == "M":
+        days = when.astype("datetime64[D]")
+        when = np.char.replace((days if (days == when).all() else when.astype("datetime64[s]")).astype(str), "T", " ")
     return pd.DataFrame({name if name != predictor.target else "step": when, predictor.target: values})
