@@ -75,7 +75,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
             padded with NaN, or a list of arrays of any lengths; an .npz file with x, y and len; a table whose rows are steps
             (`id_column`).
         target: the column to predict, or a list of several (all numbers, or all labels that are 0 or 1); not with (X, y),
-            folders, .npz files and Datasets. Of a table without a target autoencoders are searched.
+            folders, .npz files and Datasets. Of a table without a target autoencoders are searched, of images with
+            task="reconstruction".
         task: binary, multiclass, regression or multilabel; detected from the target unless given.
         inputs: what the data are, "table", "images", "sequences" or "texts"; detected unless given.
         id_column: of a table whose rows are steps, the column that tells sequences apart; `time_column` orders their steps.

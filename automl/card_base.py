@@ -29,7 +29,7 @@ def shown_result(manifest: Manifest) -> str:
     """Return the last lines of an example: the session run on `feed`, a line of the script before, and its first row printed."""
     task, outputs = manifest["task"], manifest["members"][0]["outputs"]["spec"]
     if outputs == "Reconstruction":
-        return "(errors,) = session.run(None, feed)\nprint(errors[0])"
+        return "errors, *code = session.run(None, feed)\nprint(errors[0], *(numbers[0] for numbers in code))"
     if outputs == "Classes":
         return '(probabilities,) = session.run(None, feed)\nprint(dict(zip(model["task"]["classes"], probabilities[0])))'
     name = "probabilities" if outputs == "Labels" else "values"

@@ -69,7 +69,7 @@ def _predictions(predictor: Predictor, paths: list[Path], *, probabilities: bool
         return future_table(predictor, rows)
     shares = predictor.predict_proba(rows) if probabilities else None
     predicted = predictor.predict(rows) if shares is None else predictor.labels(shares)
-    columns = predictor.targets if predicted.ndim == 2 else (predictor.target,)
+    columns = predictor.targets if predicted.ndim == 2 else (predictor.target or "anomaly_score",)
     values = predicted.reshape(len(predicted), -1).T
     table = pd.DataFrame({**names, **dict(zip(columns, values, strict=True))})
     if shares is not None:

@@ -6,7 +6,7 @@ channels)`, as decoders write them; of sequences `values` float32 `(batch, time,
 texts `tokens` int64 `(batch, length)`, of those beside columns `(batch, texts, length)`; batch, time and length are any. Scaling,
 embeddings, softmax or the target's units, and the mean over the members are inside. It returns `probabilities` float32 `(batch,
 classes)`, of labels `(batch, labels)`; `values` float64 `(batch,)`, of several `(batch, targets)`, called `predictions` of
-sequences; `forecast` float64 `(batch, horizon)`; or `errors` float64 `(batch,)`.
+sequences; `forecast` float64 `(batch, horizon)`; or `errors` float64 `(batch,)` and `code` float32 `(batch, code)`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from automl.data.target import Label
 from automl.errors import ExportError
 from automl.example_rows import example_rows, values_in_row
 from automl.member import Member, mean_prediction
+from automl.rebuilding import codes, has_code
 from automl.training.feed import as_inputs
 from automl.training.networks import Numbers
 from search_spaces.recurrence import Recurrence, translations
@@ -46,6 +47,9 @@ from search_spaces.spec import (
     Vector,
     as_table,
 )
+
+if TYPE_CHECKING:
+    from search_spaces.autoencoder import RebuildingNetwork
 
 OPSET = 23
 TOLERANCE = 1e-5  # between onnxruntime and torch: of probabilities, and of values in standard units
@@ -74,7 +78,7 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=names,
-                output_names=[whole.output],
+                output_names=whole.names,
                 custom_translation_table=_translations(whole),
                 dynamic_shapes=(tuple({axis: sizes[name] for axis, name in free.items()} for free in axes),),
                 verbose=False,
@@ -117,9 +121,10 @@ class _Whole(nn.Module):
         self.networks = nn.ModuleList(member.network for member in members)
         self.outputs = [member.outputs for member in members]
         self.has_values = _has_values(members[0].inputs)
-        self.output = output_name(self.outputs[0], members[0].inputs)
+        self.has_code = has_code(members)
+        self.names = [output_name(self.outputs[0], members[0].inputs), *(["code"] if self.has_code else [])]
 
-    def forward(self, *arrays: Tensor) -> Tensor:
+    def forward(self, *arrays: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         given = iter(arrays)
         kinds = (torch.float32, torch.int64, torch.int64)  # of a table's tensors: other inputs always have values
         stored = (
@@ -128,7 +133,8 @@ class _Whole(nn.Module):
         )
         inputs = as_inputs(tuple(stored))
         predictions = [_read(network(*inputs), outputs) for network, outputs in zip(self.networks, self.outputs, strict=True)]
-        return torch.stack(predictions).mean(0) if len(predictions) > 1 else predictions[0]
+        mean = torch.stack(predictions).mean(0) if len(predictions) > 1 else predictions[0]
+        return (mean, cast("RebuildingNetwork", self.networks[0]).encode(*inputs)) if self.has_code else mean
 
 
 def _translations(network: nn.Module) -> dict[Callable[..., Any], Callable[..., Any]] | None:
@@ -181,8 +187,13 @@ def _verify(path: Path, members: Sequence[Member]) -> None:
         for rows in [rows for rows in _BATCHES if rows <= max(2, _VALUES // values_in_row(inputs))]:
             arrays = example_rows(inputs, rows)
             feed = dict(zip(input_names(inputs), _present(inputs, arrays), strict=True))
-            written, expected = session.run(None, feed)[0], mean_prediction(members, arrays)
-            _compare((written - mean) / unit, (expected - mean) / unit, f"{_families(members)}, batch of {rows}")
+            (written, *code), expected = session.run(None, feed), mean_prediction(members, arrays)
+            where = f"{_families(members)}, batch of {rows}"
+            _compare((written - mean) / unit, (expected - mean) / unit, where)
+            if code:
+                known = codes(members, arrays)
+                size = max(1.0, float(np.abs(known).max()))
+                _compare(code[0] / size, known / size, f"{where}, code")
     except ExportError:
         raise
     except Exception as error:

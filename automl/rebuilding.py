@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from automl.member import Member
 
 
+def has_code(members: Sequence[Member]) -> bool:
+    """Whether the first network says what code it makes of a row."""
+    return isinstance(members[0].network, RebuildingNetwork)
+
+
 def codes(members: Sequence[Member], features: Features) -> NDArray[np.float32]:
     """Return the codes of rows by the first network, `(rows, code)`: those of several have nothing in common."""
     network = _first(members)

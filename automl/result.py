@@ -128,10 +128,11 @@ class SearchResult:
     def summary(self) -> str:
         """Return in a few lines what was searched, what won, and by how much."""
         task = self.run.task
+        target = f", target {task.target_name!r}" if task.target_name else ""
         networks = [entry for entry in self.entries if not entry.is_baseline]
         failed = [entry for entry in networks if entry.loss is None]
         lines = [
-            f"{task.kind} task, target {task.target_name!r}, {len(task.target)} rows; metric {task.metric}",
+            f"{task.kind} task{target}, {len(task.target)} rows; metric {task.metric}",
             f"{len(networks)} networks tried, {len(failed)} failed{f' ({self._reasons(failed)})' if failed else ''}",
         ]
         if any(entry.loss is not None for entry in networks):

@@ -81,8 +81,9 @@ def test_models_survive_export_and_say_what_they_are(result: SearchResult, tmp_p
     assert "how badly a row is rebuilt" in card
     numeric, categorical = again.encoder.transform(frame)
     session = onnxruntime.InferenceSession(folder / "model.onnx")
-    errors = session.run(["errors"], {"numeric": numeric, "categorical": categorical.astype(np.int64)})[0]
+    errors, code = session.run(["errors", "code"], {"numeric": numeric, "categorical": categorical.astype(np.int64)})
     np.testing.assert_allclose(errors, again.anomaly_score(frame), rtol=1e-4)
+    np.testing.assert_allclose(code, again.encode(frame), atol=1e-4)
 
 
 def test_the_best_is_trained_again_on_all_rows(result: SearchResult) -> None:
@@ -145,6 +146,25 @@ def test_models_with_a_target_do_not_encode(tmp_path: Path) -> None:
     for asked in (model.encode, model.reconstruct, model.anomaly_score):
         with pytest.raises(automl.OptionError, match=f"{asked.__name__} needs a model that was searched without a target"):
             asked(table(3))
+
+
+def test_images_are_learnt_where_asked(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    bright = rng.integers(0, 200, (80, 1, 1))
+    images = (bright + rng.integers(0, 30, (80, 12, 10))).astype(np.uint8)
+    with pytest.raises(automl.DataError, match="or task='reconstruction' to learn the images themselves"):
+        search(images, tmp_path)
+    result = search(images, tmp_path, task="reconstruction", n_trials=1, epochs=2, folds=1, code=2)
+    board = result.leaderboard().set_index("model")["validation_score"]
+    assert board["pca"] < 0.3 * board["mean_row"]
+    model = result.best
+    assert type(model.members[0].architecture).__name__ == "ConvAutoencoder"
+    assert model.encode(images).shape == (80, 2)
+    assert model.reconstruct(images).shape == (80, 12, 10, 1)
+    assert model.reconstruct(images).dtype == np.uint8
+    assert model.anomaly_score(images[:3]).shape == (3,)
+    labelled = search((images, ["a", "b"] * 40), tmp_path, task="reconstruction", n_trials=1, epochs=1, folds=1, overwrite=True)
+    assert labelled.best.kind == "reconstruction"
 
 
 def test_on_the_command_line(tmp_path: Path) -> None:
