@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from automl.data.columns import Ruler
 from automl.data.encode import fit_ruler, measure
 from automl.data.names import listed
 from automl.data.options import DataOptions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[Any]
 
 _VALUE = 4  # bytes
+_SOME = 100_000  # values of a channel that tell its units
 
 
 def encode_series(form: SeriesFormat, data: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -86,8 +88,16 @@ def channel_names(channels: int) -> tuple[str, ...]:
 
 def fit_arrays(steps: Steps, names: tuple[str, ...] = ()) -> SeriesFormat:
     """Return the form of sequences from arrays; names: the columns of a table with a row for each sequence."""
-    columns = (np.asarray(column, np.float64) for column in steps.cells.T)
-    return SeriesFormat(channel_names(steps.cells.shape[1]), tuple(map(fit_ruler, columns)), names)
+    return SeriesFormat(channel_names(steps.cells.shape[1]), tuple(_ruler(column) for column in steps.cells.T), names)
+
+
+def _ruler(column: Array) -> Ruler:
+    """Return the ruler of a channel, by its ends and some of its values, evenly chosen: what is in the middle needs no more."""
+    finite = column[np.isfinite(column)]
+    if not len(finite):
+        return fit_ruler(np.zeros(0))
+    some = np.append(finite[:: 1 + len(finite) // _SOME], [finite.min(), finite.max()])
+    return fit_ruler(some.astype(np.float64))
 
 
 def pooled_for(lengths: Array, channels: int) -> tuple[int, str | None]:
