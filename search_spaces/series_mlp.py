@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_NUMBERS = 2**13  # of a row, so that the first layer's weights are few enough for any length
 _FORECASTS: Mapping[str, object] = {
-    "blocks": Int(0, 4, default=1),
+    "blocks": Int(0, 4, default=0),
     "width": Int(16, 512, default=64),
     "input_dropout": Float(0.0, 0.5, default=0.3),
     "dropout": Float(0.0, 0.7, default=0.5),
@@ -59,16 +59,22 @@ class SeriesMLP(Architecture):
     dropout: float = Float(0.0, 0.7, default=0.2)
 
     def build(self, inputs: Inputs, outputs: Outputs) -> nn.Module:
-        """Return a network that starts near the base rates of the classes, or the mean."""
+        """Return a network that starts near the base rates of the classes, or the mean.
+
+        Forecasts start from what the scaling takes for 0: the mean of a row, or its last value.
+        """
         series = as_series(inputs)
-        return StepNetwork(self.input.build(series, outputs), _Perceptron(self, series, outputs), outputs)
+        network = StepNetwork(self.input.build(series, outputs), _Perceptron(self, series, outputs), outputs)
+        if isinstance(outputs, Forecast):
+            nn.init.zeros_(network.head.weight)
+        return network
 
     @staticmethod
     def narrow(inputs: Inputs, outputs: Outputs) -> dict[str, object]:
         """Return overrides that close what doesn't matter to these sequences.
 
-        Windows of one series are much alike, so that of forecasts the default's block is small and sees part of the steps only:
-        elsewhere it soon knows them by heart.
+        Forecasts are linear by default, and blocks beside the map are small and see part of the steps only: windows of one series
+        are much alike, and other blocks soon know them by heart.
         """
         series, forecast = as_series(inputs), isinstance(outputs, Forecast)
         own = forecast and len(series.channels) > 1

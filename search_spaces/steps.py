@@ -51,7 +51,9 @@ class StepInput(Searchable):
         if isinstance(inputs, Text):
             return {"scaling": "standard"}
         # The first is the default: on ETTh1 forecasts by the row's own scale erred less, from the first epoch on.
-        scalings = Choice("row", "last", "standard") if isinstance(outputs, Forecast) else Choice("standard", "row")
+        scalings = (
+            Choice("row", "last", "standard", default="row") if isinstance(outputs, Forecast) else Choice("standard", "row")
+        )
         return {"scaling": scalings, "embedding": 64, "token_dropout": 0.1}
 
 

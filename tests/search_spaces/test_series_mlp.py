@@ -41,7 +41,7 @@ def test_of_longer_rows_the_steps_that_matter_are_seen(outputs, seen):
 
 
 def test_without_blocks_it_is_a_linear_map():
-    network = build(SeriesMLP(blocks=0), TimeSeries((STANDARD,), 12, 12, 100), Forecast(3, 0, 0.0, 1.0)).eval()
+    network = build(SeriesMLP(blocks=0), TimeSeries((STANDARD,), 12, 12, 100), OUTPUTS["multiclass"]).eval()
     first, second = torch.randn(2, 5, 12, 1, generator=torch.Generator().manual_seed(0))
     lengths, zero = torch.full((5,), 12), torch.zeros(5, 12, 1)
     both, apart = network(first + second, lengths), network(first, lengths) + network(second, lengths) - network(zero, lengths)
@@ -56,6 +56,21 @@ def test_own_past_alone():
     other = torch.cat([torch.randn_like(values[..., :3]), values[..., 3:4], torch.randn_like(values[..., 4:])], 2)
     network, lengths = build(narrowed, inputs, outputs).eval(), torch.full((4,), 12)
     torch.testing.assert_close(network(values, lengths), network(other, lengths))
+
+
+@pytest.mark.parametrize("scaling", ["last", "row"])
+def test_forecasts_start_from_the_level_of_the_window(scaling):
+    inputs, outputs = TimeSeries((STANDARD,), 12, 12, 100), Forecast(3, 0, 0.5, 2.0)
+    values = torch.randn(4, 12, 1, generator=torch.Generator().manual_seed(0))
+    made = build(SeriesMLP(input=StepInput(scaling=scaling)), inputs, outputs)(values, torch.full((4,), 12))
+    level = values[:, -1] if scaling == "last" else values.mean(1)
+    torch.testing.assert_close(made * 2.0 + 0.5, level.expand(-1, 3))
+
+
+def test_forecasts_are_linear_by_default_and_scaled_by_their_window():
+    inputs, outputs = TimeSeries((STANDARD,), 12, 12, 100), Forecast(3, 0, 0.5, 2.0)
+    usual = Space(SeriesMLP, SeriesMLP.narrow(inputs, outputs)).default()
+    assert (usual.blocks, usual.input.scaling) == (0, "row")
 
 
 def test_long_rows_are_seen_in_means():
