@@ -169,3 +169,8 @@ def test_recipes_and_augmentations_are_those_of_the_inputs(inputs, augmentations
 def test_the_default_family_is_that_of_the_task(inputs, outputs, family):
     space = space_for(INPUTS[inputs], OUTPUTS[outputs], losses_for(OUTPUTS[outputs]))
     assert type(space.default().architecture).__name__ == family
+
+
+def test_texts_are_trained_in_larger_steps():
+    rates = [space_for(INPUTS[name], BINARY, CLASS_LOSSES).default().recipe.optimizer.lr for name in ("texts", "long sequences")]
+    assert rates == [5e-3, AdamW().lr]
