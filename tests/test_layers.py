@@ -11,7 +11,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("search_spaces", "automl")
-HEAVY = ("torch", "ray", "optuna", "pandas", "sklearn", "scipy", "onnx", "onnxscript", "onnxruntime", "pyarrow", "rich", "typer")
+HEAVY = (
+    "torch",
+    "ray",
+    "optuna",
+    "pandas",
+    "sklearn",
+    "scipy",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "pyarrow",
+    "rich",
+    "tokenizers",
+    "typer",
+)
 
 
 def modules() -> dict[str, Path]:

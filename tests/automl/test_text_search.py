@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 import automl
+from automl.data.encoders import check_fits
 from automl.data.statistics import describe_inputs
 from automl.errors import DataError, ModelError, OptionError
 from automl.task import DataOptions, Task, make_task
-from search_spaces.spec import Mixed, Text
+from search_spaces.spec import Mixed, Table, Text
 
 N = 200
 RNG = np.random.default_rng(0)
@@ -225,3 +226,28 @@ def test_an_altered_tokenizer_is_refused(texts, tmp_path):
     (tmp_path / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match="was altered"):
         automl.load(tmp_path)
+
+
+TEXT, BESIDE = Text(12, 8, 100), Mixed(Table((), (), 100), ("a", "b"), Text(12, 8, 100))
+MISFITS = {
+    "another vocabulary": (TEXTS, Text(13, 8, 100), r"must be those of the tokenizer, \(12, 8\)"),
+    "a longer text": (TEXTS, Text(12, 9, 100), "must be those of the tokenizer"),
+    "a table": (TEXTS, Table((), (), 100), "inputs must be Text, as columns are, got Table"),
+    "texts beside columns": (TEXTS, BESIDE, "inputs must be Text, as columns are, got Mixed"),
+    "a text": (pd.DataFrame({"a": TEXTS, "b": TEXTS[::-1]}), TEXT, "inputs must be Mixed, as columns are, got Text"),
+    "other names": (pd.DataFrame({"a": TEXTS, "c": TEXTS[::-1]}), BESIDE, "columns of texts must be those of columns"),
+    "other columns": (
+        pd.DataFrame({"a": TEXTS, "b": TEXTS[::-1], "x": TABLE["x"]}),
+        BESIDE,
+        "numeric columns must be those of columns",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_inputs_that_the_columns_do_not_make_are_refused(name):
+    data, inputs, message = MISFITS[name]
+    task = make_task((data, LABELS), DataOptions(folds=1))
+    check_fits(task.folds[0].inputs, task.encoder, "members/0")
+    with pytest.raises(ModelError, match=message):
+        check_fits(inputs, task.encoder, "members/0")
