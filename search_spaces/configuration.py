@@ -135,6 +135,7 @@ _IMAGE_DEFAULTS: _Defaults = {
 # larger steps, sequences nothing beyond noise from other rates, averages and augmentation.
 _TEXT_DEFAULTS: _Defaults = {"recipe/optimizer/AdamW/lr": (AdamW, "lr", 5e-3)}
 _BATCHES: Mapping[type[Inputs], int] = {Image: 64, TimeSeries: 32, Text: 64}
+_FEW_ROWS = 1000  # of which pretraining may make more
 _SMALLEST_BATCH = 32
 _SMALLEST_BATCHES: Mapping[type[Inputs], int] = {TimeSeries: 8, Text: 16}  # where tens of rows must make enough steps
 _PLAIN: Mapping[str, object] = {
@@ -173,9 +174,12 @@ def _below(path: str, overrides: Mapping[str, object]) -> dict[str, object]:
 
 
 def _pretraining(inputs: Inputs, outputs: Outputs, families: tuple[type[Architecture], ...]) -> dict[str, object]:
-    """Return the choices where rows can be rebuilt, and networks have layers to pretrain and another task; else none."""
+    """Return the choices where rows can be rebuilt and are few, and networks have layers to pretrain and another task; else none.
+
+    Where there are many rows it costs much and was never shown to help (results/pretraining); `space` opens it there.
+    """
     rebuilds = isinstance(inputs, Table | Image) and not isinstance(outputs, Reconstruction)
-    if not rebuilds or all(family is Linear for family in families):
+    if not rebuilds or inputs.rows > _FEW_ROWS or all(family is Linear for family in families):
         return {"recipe/pretraining": OneOf(NoPretraining)}
     return {f"recipe/pretraining/Autoencoding/{path}": override for path, override in Autoencoding.narrow(inputs).items()}
 
