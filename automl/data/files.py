@@ -13,7 +13,8 @@ import io
 import lzma
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -140,15 +141,23 @@ def _rows(lines: list[str]) -> tuple[str, list[list[str]]]:
     """Return the separator that gives most rows the fields of the header, and the rows it makes; blank lines are left out."""
     best, rating = (",", [[""]]), (0.0, 0)
     for separator in _SEPARATORS:
-        try:
+        with _long_fields():
             rows = [row for row in csv.reader(lines, delimiter=separator, skipinitialspace=True) if row]
-        except csv.Error:  # a field of more than 100,000 characters: hardly the separator
-            continue
         width = len(rows[0]) if rows else 0
         share = sum(len(row) in {width, width + 1} for row in rows) / max(len(rows), 1)
         if (share if width > 1 else 0.0, width) > rating:
             best, rating = (separator, rows), (share if width > 1 else 0.0, width)
     return best
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let a field be as long as a sample: texts may be, and Python's own limit is 131,072 characters."""
+    usual = csv.field_size_limit(_LARGEST_SAMPLE + _SAMPLE)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _parse(path: Path, encoding: str, separator: str, names: list[str], codes: list[str]) -> pd.DataFrame:

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 import automl
+from automl import models
 from automl.data.encoders import check_fits
 from automl.data.statistics import describe_inputs
-from automl.errors import DataError, ModelError, OptionError
+from automl.errors import DataError, ExportError, ModelError, OptionError
 from automl.task import DataOptions, Task, make_task
 from search_spaces.spec import Mixed, Table, Text
 
@@ -251,3 +252,31 @@ def test_inputs_that_the_columns_do_not_make_are_refused(name):
     check_fits(task.folds[0].inputs, task.encoder, "members/0")
     with pytest.raises(ModelError, match=message):
         check_fits(inputs, task.encoder, "members/0")
+
+
+def test_the_baseline_of_texts_predicts_and_has_no_file(texts, tmp_path):
+    run = texts[0].run
+    entry = next(entry for entry in texts[0].entries if entry.name == "tfidf")
+    model = models.predictor(run, entry, {})
+    rows = np.asarray(run.task.report)
+    assert np.allclose(model.predict_proba([TEXTS[row] for row in rows]), models.predict_rows(run, entry, rows))
+    assert model.evaluate(([TEXTS[row] for row in rows], [LABELS[row] for row in rows]))["roc_auc"] == pytest.approx(
+        texts[0].report[entry.number].value
+    )
+    with pytest.raises(ExportError, match="'tfidf', which can't be exported"):
+        model.save(tmp_path / "model")
+
+
+def test_a_network_of_texts_is_trained_again_on_all_rows(texts):
+    again = texts[0].refit()
+    assert again.predict(TEXTS).shape == (N,)
+    assert again.members[0].inputs.rows == N
+
+
+def test_a_file_may_hold_a_text_of_a_megabyte(tmp_path):
+    rows = TABLE[["text", "kind"]].copy()
+    rows.loc[3, "text"] = 'red, "car"\n' * 100_000
+    rows.to_csv(tmp_path / "texts.csv", index=False)
+    task = make_task(tmp_path / "texts.csv", DataOptions(target="kind", folds=1))
+    assert len(task.target) == N
+    assert np.asarray(task.features[0])[3].all()
