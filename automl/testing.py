@@ -18,6 +18,7 @@ from automl.strategies.base import Plan, Proposal, Result, Strategy
 from search_spaces.configuration import Configuration, space_for
 from search_spaces.language import Choice, Infeasible, Space, SpaceError
 from search_spaces.losses import CLASS_LOSSES
+from search_spaces.mlp import MLP
 from search_spaces.spec import CategoricalColumn, Classes, NumericColumn, Table
 
 __all__ = ["Rehearsal", "check_strategy", "example_space"]
@@ -33,10 +34,11 @@ PATIENCE = 1000  # steps that such a search may take
 
 
 def example_space() -> Space[Configuration]:
-    """Return the space of a small classification task, with schedules that suit halving."""
+    """Return the space of a small classification task, of the family MLP alone, with schedules that suit halving."""
     column = NumericColumn("x", 0.0, 1.0, (-2.0, -1.0, 0.0, 1.0, 2.0), 0.1)
     inputs = Table((column, column), (CategoricalColumn("c", (0, 30, 70)),), 1000)
-    return space_for(inputs, Classes((50, 50)), CLASS_LOSSES, overrides={"recipe/schedule/kind": Choice("Cosine", "Constant")})
+    patient = {"recipe/schedule/kind": Choice("Cosine", "Constant")}
+    return space_for(inputs, Classes((50, 50)), CLASS_LOSSES, families=(MLP,), overrides=patient)
 
 
 def check_strategy(make: Maker, space: Space[Configuration] | None = None, asks: int = 200) -> None:
