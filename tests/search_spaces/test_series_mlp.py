@@ -22,7 +22,7 @@ def build(net, inputs=RAGGED, outputs=OUTPUTS["multiclass"], seed: int = 0) -> n
 
 
 def test_conforms():
-    check_family(SeriesMLP, {name: INPUTS[name] for name in ("one channel", "ragged sequences", "single steps")}, samples=1)
+    check_family(SeriesMLP, {"ragged": RAGGED}, {"binary": OUTPUTS["binary"], "forecast": OUTPUTS["forecast"]}, samples=1)
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_rows_without_padding_need_no_mask():
 
 
 def test_tcn_conforms():
-    check_family(TCN, {"ragged": RAGGED, "texts": INPUTS["texts"]}, samples=1)
+    check_family(TCN, {"ragged": RAGGED, "texts": INPUTS["texts"]}, {"binary": OUTPUTS["binary"]}, samples=1)
 
 
 @pytest.mark.slow

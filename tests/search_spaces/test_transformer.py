@@ -83,7 +83,7 @@ def test_narrows_itself_to_moderately_many_tokens(length, patches, usual):
     assert leaf.from_unit(0.0) == patches
 
 
-@pytest.mark.parametrize("net", KINDS)
+@pytest.mark.parametrize("net", [KINDS[2], *(pytest.param(net, marks=pytest.mark.slow) for net in KINDS[:2])])
 def test_learns_which_token_comes_first(net):
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(4, 20, (320, 12), generator=generator)
