@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from automl.data.options import TOKENIZERS
 from automl.errors import ModelError, OptionError, nearest
 
 if TYPE_CHECKING:
     import tokenizers
     from numpy.typing import NDArray
 
-KINDS = ("words", "bpe", "bytes")
+KINDS = TOKENIZERS
 PADDING, UNKNOWN = 0, 1  # the codes that mean no token and no known one
 SPECIAL = ("[PAD]", "[UNK]")  # their names: texts in lower case, and single bytes, have no tokens like these
 
