@@ -62,7 +62,7 @@ class DataOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole = (("folds", 1), ("repeats", 1), ("seed", 0), ("horizon", 1), ("context", 1), ("season", 1), ("code", 1))
+        whole = (("folds", 1), ("repeats", 1), ("seed", 0), ("horizon", 1), ("context", 2), ("season", 1), ("code", 1))
         for name, low in whole:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < low):

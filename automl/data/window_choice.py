@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 # Steps of history, chosen by ridge regression on ETTh1, daily temperatures and airline passengers (results/forecasting).
 _LEAST_CONTEXT, _USUAL_CONTEXT = 48, 96
+_SHORTEST = 2  # a single step would be no axis of time to exporters
 _HORIZONS, _SEASONS, _LONG_SEASONS = 2, 4, 2  # in a context; the last where seasons are long
 _MOST_CATEGORIES = 12  # of a column: each becomes a channel
 _SEEN = frozenset({"numeric", "boolean", "categorical"})
@@ -94,14 +95,14 @@ def _context(values: Floats, season: int, options: DataOptions) -> int:
                 f"(to train, to choose and to report), got {steps}; give more, or a shorter horizon or context"
             )
         return options.context
-    if steps < needed + 1:
+    if steps < needed + _SHORTEST:
         raise DataError(
-            f"data: must have at least {needed + 1} steps for a horizon of {horizon} (it takes {roles}, to train, to choose "
-            f"and to report), got {steps}; give more, or a horizon of at most {max(1, (steps - 1) // roles)}"
+            f"data: must have at least {needed + _SHORTEST} steps for a horizon of {horizon} (it takes {roles}, to train, "
+            f"to choose and to report), got {steps}; give more, or a horizon of at most {max(1, (steps - _SHORTEST) // roles)}"
         )
     seasons = min(_SEASONS * season, max(_USUAL_CONTEXT, _LONG_SEASONS * season))
     spare = steps - needed
-    most = max(spare // 4, min(_LONG_SEASONS * season, spare // 2), 1)
+    most = max(spare // 4, min(_LONG_SEASONS * season, spare // 2), _SHORTEST)
     return min(max(_HORIZONS * horizon, seasons, _LEAST_CONTEXT), most)
 
 

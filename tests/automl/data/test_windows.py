@@ -73,7 +73,7 @@ def test_what_is_predicted_from_is_the_last_window():
         assert times.tolist() == HOURS[-4:].to_numpy("datetime64[us]").tolist()
 
 
-@given(st.integers(60, 200), st.integers(1, 8), st.integers(1, 12), st.booleans(), st.booleans(), st.data())
+@given(st.integers(60, 200), st.integers(1, 8), st.integers(2, 12), st.booleans(), st.booleans(), st.data())
 @settings(max_examples=30, deadline=None)
 def test_no_role_sees_the_future_of_another(steps, horizon, context, chooses, reports, data):
     holes = data.draw(st.sets(st.integers(0, steps - 1), max_size=3))
@@ -176,7 +176,7 @@ def test_strange_series_are_read(make, notice, windows):
 
 
 REFUSED = {
-    "too short": (lambda: table()[:12], {}, "at least 13 steps for a horizon of 4 .* got 12"),
+    "too short": (lambda: table()[:12], {}, "at least 14 steps for a horizon of 4 .* got 12"),
     "too long a horizon": (table, {"horizon": 150}, "a horizon of at most 99"),
     "too long a context": (table, {"context": 290}, "shorter horizon or context"),
     "all missing": (lambda: table().assign(load=np.nan), {}, "must have values"),
