@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from automl import models
 from automl.bias import bootstrap_interval, corrected_score
 from automl.board import Entry
-from automl.forecasts import scaled_error
+from automl.forecasts import scale_of, scaled_error
 from automl.metrics import Metric, metric
 from automl.run_folder import Run
 from automl.scoring import out_of_fold
@@ -59,7 +59,10 @@ def _held_out(run: Run, entry: Entry) -> ReportScore:
         predictions = np.mean(np.asarray(folds, np.float64), axis=0)
     else:
         predictions = models.predict_rows(run, entry, rows)
-    return _score(run, rows, predictions, f"{len(rows)} rows that neither trained nor chose anything")
+    if scale_of(run.task.encoder) is None:
+        return _score(run, rows, predictions, f"{len(rows)} rows that neither trained nor chose anything")
+    method = f"{len(rows)} windows that neither trained nor chose anything; they overlap, so the interval is too narrow"
+    return _score(run, rows, predictions, method)
 
 
 def _score(run: Run, rows: NDArray[Any], predictions: NDArray[Any], method: str) -> ReportScore:
