@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Ending: TypeAlias = Literal["finished", "stopped", "cut", "diverged", "timeout", "error"]
 
+_LEAST_STEPS = 150  # without a better score, before training stops
 _REHEARSAL = 0.3  # seconds, about
 _BACKWARD = 2  # passes forward that a pass backward costs
 _TOO_SLOW = 1.5  # times the time that there is
@@ -66,9 +67,12 @@ class Trained:
     predict_ms: float
 
 
-def patience(total: int) -> int:
-    """Return after how many epochs without a better score training stops: a falling learning rate often rests, then gains."""
-    return max(5, total // 4)
+def patience(total: int, steps: int) -> int:
+    """Return after how many epochs without a better score training stops: a falling learning rate often rests, then gains.
+
+    total: epochs of a full training. steps: of an epoch; of few rows an epoch is too short to tell anything.
+    """
+    return max(5, total // 4, -(-_LEAST_STEPS // steps))
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class Course:
         if best_score is None or loss(score) < loss(best_score):
             best_epoch, best_score = epoch, score
             self._best, self._predictions = self.learner.judged_weights(), predictions
-        stopped = epoch - best_epoch >= patience(self.span.total)
+        stopped = epoch - best_epoch >= patience(self.span.total, self.rows.steps(self.learner.recipe.batch_size))
         self.progress = Progress(epoch, best_epoch, best_score, stopped, seconds, (*progress.curve, (epoch, score)))
 
     def trained(self, ending: Ending, reason: str) -> Trained:

@@ -127,11 +127,12 @@ def test_three_rungs_equal_one_with_a_users_network_and_weights(kind, toy_task, 
 
 def test_early_stopping_is_the_same_in_rungs_and_ends_the_ladder(toy_task, toy_configuration, tmp_path):
     task = toy_task(rows=60)
-    configuration = toy_configuration(dropout=0.0, optimizer=SGD(lr=2.0), schedule=Constant())
+    configuration = toy_configuration(dropout=0.0, optimizer=SGD(lr=2.0), schedule=Constant(), batch_size=8)  # 5 steps
     once = spans(configuration, task, [60], tmp_path / "once", total=60)
+    assert patience(60, 100) == 15
     assert once.ending == "stopped"
-    assert "no better score for 15 epochs" in once.reason
-    assert once.progress.epoch - once.progress.best_epoch == patience(60) == 15
+    assert "no better score for 30 epochs" in once.reason
+    assert once.progress.epoch - once.progress.best_epoch == patience(60, 5) == 30
     rungs = [3, 10, 20, 30, 40, 60]
     ladder = spans(configuration, task, rungs, tmp_path / "ladder", total=60)
     assert ladder.progress.curve == once.progress.curve
