@@ -47,8 +47,11 @@ def example_rows(inputs: Inputs, rows: int) -> Features:
 
 
 def _steps(length: int, rows: int) -> int:
-    """Return how many steps the longest of so many rows has: few, more than any fit row, or in between."""
-    return (_EXAMPLE_STEPS, length + _LONGER, max(1, length // 2), length)[rows % 4]
+    """Return how many steps the longest of so many rows has: few, more than any fit row, or in between.
+
+    Three rows are the example that is exported.
+    """
+    return (_EXAMPLE_STEPS, length + _LONGER, max(1, length // 2), max(length, _EXAMPLE_STEPS))[rows % 4]
 
 
 def _series(inputs: TimeSeries, rows: int, rng: np.random.Generator) -> Features:

@@ -68,7 +68,6 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
     inputs = members[0].inputs
     example = [torch.from_numpy(array) for array in _present(inputs, example_rows(inputs, _EXAMPLE_ROWS))]
     axes = [free for free, has in zip(inputs.free, _has_values(inputs), strict=True) if has]
-    sizes = {name: torch.export.Dim(name) for free in axes for name in free.values()}
     names = input_names(inputs)
     with _quiet():
         try:
@@ -80,7 +79,7 @@ def write_onnx(path: Path, members: Sequence[Member], classes: Sequence[Label]) 
                 input_names=names,
                 output_names=whole.names,
                 custom_translation_table=_translations(whole),
-                dynamic_shapes=(tuple({axis: sizes[name] for axis, name in free.items()} for free in axes),),
+                dynamic_shapes=(tuple(dict(free) for free in axes),),
                 verbose=False,
             )
         except Exception as error:

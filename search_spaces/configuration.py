@@ -108,7 +108,7 @@ def space_for(
     """
     suited = families_for(inputs, outputs, families)
     narrowed: dict[str, object] = {"architecture": OneOf(*_usual_first(suited, outputs)), "recipe/loss/kind": Choice(*losses)}
-    narrowed["recipe/batch_size"] = _batch_sizes(inputs)
+    narrowed["recipe/batch_size"] = _batch_sizes(inputs, outputs)
     narrowed |= _choices(inputs, outputs)
     narrowed |= _pretraining(inputs, outputs, suited)
     for family in suited:
@@ -135,6 +135,7 @@ _IMAGE_DEFAULTS: _Defaults = {
 # larger steps, sequences nothing beyond noise from other rates, averages and augmentation.
 _TEXT_DEFAULTS: _Defaults = {"recipe/optimizer/AdamW/lr": (AdamW, "lr", 5e-3)}
 _BATCHES: Mapping[type[Inputs], int] = {Image: 64, TimeSeries: 32, Text: 64}
+_FORECASTS = 128  # windows in a batch: they overlap, so that neighbours say much the same
 _FEW_ROWS = 1000  # of which pretraining may make more
 _SMALLEST_BATCH = 32
 _SMALLEST_BATCHES: Mapping[type[Inputs], int] = {TimeSeries: 8, Text: 16}  # where tens of rows must make enough steps
@@ -184,11 +185,11 @@ def _pretraining(inputs: Inputs, outputs: Outputs, families: tuple[type[Architec
     return {f"recipe/pretraining/Autoencoding/{path}": override for path, override in Autoencoding.narrow(inputs).items()}
 
 
-def _batch_sizes(inputs: Inputs) -> object:
+def _batch_sizes(inputs: Inputs, outputs: Outputs) -> object:
     """Return the batch sizes with at least four steps to an epoch, or the smallest; the default leaves twenty."""
     declared, least = cast(Options, Recipe.domains["batch_size"]), _SMALLEST_BATCHES.get(type(inputs), _SMALLEST_BATCH)
     sizes = [size for size in cast("tuple[int, ...]", declared.values) if size >= least]
     allowed = [size for size in sizes if size <= max(inputs.rows // 4, min(sizes))]
-    default = _BATCHES.get(type(inputs), cast(int, declared.default))
+    default = _FORECASTS if isinstance(outputs, Forecast) else _BATCHES.get(type(inputs), cast(int, declared.default))
     usual = [size for size in allowed if size <= min(default, max(inputs.rows // 20, min(sizes)))]
     return Choice(*allowed, ordered=True, default=max(usual))

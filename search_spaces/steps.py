@@ -195,8 +195,9 @@ class LastStep(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return `(batch, width)` for features `(batch, steps, width)`."""
-        last = (mask.sum(1) - 1).view(-1, 1, 1).expand(-1, 1, features.shape[2])
-        return features.gather(1, last).squeeze(1)
+        # Not `gather`: exported, it would want to know whether there is a single step.
+        last = torch.arange(1, mask.shape[1] + 1, device=mask.device) == mask.sum(1, keepdim=True)
+        return (features * last.unsqueeze(2)).sum(1)
 
 
 class MeanOfSteps(nn.Module):

@@ -133,7 +133,7 @@ def test_early_stopping_is_the_same_in_rungs_and_ends_the_ladder(toy_task, toy_c
     assert once.ending == "stopped"
     assert "no better score for 30 epochs" in once.reason
     assert once.progress.epoch - once.progress.best_epoch == patience(60, 5) == 30
-    rungs = [3, 10, 20, 30, 40, 60]
+    rungs = [3, 10, 20, 30, 50, 60]
     ladder = spans(configuration, task, rungs, tmp_path / "ladder", total=60)
     assert ladder.progress.curve == once.progress.curve
     assert ladder.ending == "stopped"
