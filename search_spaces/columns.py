@@ -250,7 +250,7 @@ class _PiecewiseLinear(Embedded):
         return (straight + curved).flatten(1)
 
     def by_column(self, features: Tensor) -> Tensor:
-        return features.unflatten(1, self.linear.shape)
+        return torch.unflatten(features, 1, self.linear.shape)
 
 
 class _Periodic(Embedded):
@@ -271,7 +271,7 @@ class _Periodic(Embedded):
 
     def by_column(self, features: Tensor) -> Tensor:
         columns, _, mixed = self.weight.shape
-        return torch.cat([features[:, :columns].unsqueeze(2), features[:, columns:].unflatten(1, (columns, mixed))], 2)
+        return torch.cat([features[:, :columns].unsqueeze(2), torch.unflatten(features[:, columns:], 1, (columns, mixed))], 2)
 
 
 def _choose_knots(knots: Knots, bins: int) -> Knots:

@@ -131,7 +131,7 @@ class _GroupNorm(StepNorm):
         if mask is None:
             out: Tensor = self.norm(maps)
             return out
-        grouped, real = maps.unflatten(1, (self.norm.num_groups, -1)), mask.unsqueeze(1)
+        grouped, real = torch.unflatten(maps, 1, (self.norm.num_groups, -1)), mask.unsqueeze(1)
         count = real.sum((2, 3), keepdim=True) * grouped.shape[2]
         centred = grouped - (grouped * real).sum((2, 3), keepdim=True) / count
         variance = (centred.square() * real).sum((2, 3), keepdim=True) / count

@@ -51,7 +51,7 @@ def test_families_by_name_and_class():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["MPL"], "family must be one of MLP, VGG, ResNet, Inception, DenseNet, Cell, ViT, got 'MPL'; did you mean 'MLP'?"),
+        (["MPL"], f"family must be one of {', '.join(family.__name__ for family in FAMILIES)}, got 'MPL'; did you mean 'MLP'?"),
         ("MLP", "families must be a list of names or Architecture classes, got 'MLP'"),
         ([], "families must be a list of names or Architecture classes, got []"),
         (MLP, "families must be a list of names or Architecture classes, got <class 'search_spaces.mlp.MLP'>"),
