@@ -134,7 +134,7 @@ def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:
 
 def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: Checkpoints) -> Outcome:
     number, fold = trial.configuration_number, trial.fold
-    earlier = checkpoints.read(number, fold, trial.start) if trial.start else None
+    earlier = _earlier(trial, checkpoints) if trial.start else None
     choosy = trial.allowance is not None  # the default network goes on as long as there is time
     span = Span(trial.seed, trial.start, trial.stop, trial.total, trial.deadline, choosy)
     trained = train(configuration, task, task.folds[fold], span, earlier, device_for(task))
@@ -153,6 +153,13 @@ def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: 
         predict_ms=trained.predict_ms,
         curve=trained.curve,
     )
+
+
+def _earlier(trial: Trial, checkpoints: Checkpoints) -> Snapshot:
+    """Return the snapshot that a trial goes on from: of the epoch where it starts, or where its fold stopped early before."""
+    number, fold = trial.configuration_number, trial.fold
+    latest = checkpoints.read(number, fold, checkpoints.latest(number, fold, trial.start))
+    return latest if latest.progress.stopped else checkpoints.read(number, fold, trial.start)
 
 
 def _fit(trial: Trial, name: str, task: Task, checkpoints: Checkpoints) -> Outcome:

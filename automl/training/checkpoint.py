@@ -35,6 +35,7 @@ Weights: TypeAlias = Mapping[str, Tensor]
 Role: TypeAlias = Literal["choose", "report"]
 
 _FORMAT = 1
+_EPOCH = "epoch-"  # with which the names of checkpoints begin
 _UNFINISHED = ".unfinished-"
 
 
@@ -75,7 +76,7 @@ class Checkpoints:
 
     def folder(self, configuration_number: int, fold: int, epoch: int) -> Path:
         """Return where a checkpoint lies, whether it exists or not."""
-        return self._fold(configuration_number, fold) / f"epoch-{epoch}"
+        return self._fold(configuration_number, fold) / f"{_EPOCH}{epoch}"
 
     def exists(self, configuration_number: int, fold: int, epoch: int) -> bool:
         """Whether there is such a checkpoint."""
@@ -151,12 +152,23 @@ class Checkpoints:
                 if entry.is_dir():
                     shutil.rmtree(entry, ignore_errors=True)
 
+    def latest(self, configuration_number: int, fold: int, epoch: int) -> int:
+        """Return the epoch of the last checkpoint up to `epoch`: a fold that stopped early has none of a rung's last epoch.
+
+        Where there is none, `epoch` itself.
+        """
+        found = [known for known in _epochs(self._fold(configuration_number, fold)) if known <= epoch]
+        return max(found, default=epoch)
+
     def discard_before(self, configuration_number: int, epoch: int) -> None:
-        """Delete the checkpoints of a configuration that lie before `epoch`: a later one holds the best weights too."""
+        """Delete the checkpoints of a configuration that lie before `epoch`, but for each fold's last.
+
+        A later one holds the best weights too; a fold that stopped early has no later one.
+        """
         for folder in self._folds(configuration_number):
-            for entry in folder.glob("epoch-*"):
-                if int(entry.name.removeprefix("epoch-")) < epoch:
-                    shutil.rmtree(entry, ignore_errors=True)
+            for known in sorted(_epochs(folder))[:-1]:
+                if known < epoch:
+                    shutil.rmtree(folder / f"{_EPOCH}{known}", ignore_errors=True)
 
     def sweep(self) -> None:
         """Delete what killed processes left half written. Call it while nothing trains."""
@@ -168,6 +180,11 @@ class Checkpoints:
 
     def _folds(self, configuration_number: int) -> Iterator[Path]:
         yield from (self.root / f"{configuration_number:05d}").glob("fold-*")
+
+
+def _epochs(fold: Path) -> Iterator[int]:
+    """Yield the epochs of the checkpoints in a fold's folder, in no order."""
+    yield from (int(entry.name.removeprefix(_EPOCH)) for entry in fold.glob(f"{_EPOCH}*"))
 
 
 def _state(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from automl.training.course import Ending
 from automl.trial import SCORED, Outcome, Status, Trial, run_trials, trial_from_dict, trial_to_dict
 from search_spaces.domains import Infeasible
 from search_spaces.language import Architecture, Choice, Int
+from search_spaces.optimizers import SGD, Constant
 
 
 class Faulty(Architecture):
@@ -173,3 +174,15 @@ def test_every_ending_is_a_status():
     assert set(get_args(Ending)) <= set(get_args(Status))
     assert set(get_args(Status)) >= SCORED
     assert Outcome(1, "killed").score is None
+
+
+def test_a_fold_that_stopped_early_stands_while_others_go_on(toy_task, toy_configuration, checkpoints):
+    configuration = toy_configuration(dropout=0.0, optimizer=SGD(lr=2.0), schedule=Constant(), batch_size=8)
+    task = toy_task(rows=60)
+    [first] = run_trials([a_trial(configuration, stop=50, total=60)], task, checkpoints)
+    [second] = run_trials([a_trial(configuration, start=50, stop=60, total=60)], task, checkpoints)
+    assert first.status == second.status == "stopped"
+    assert first.epochs == second.epochs < 50
+    assert first.score == second.score
+    checkpoints.discard_before(0, 50)
+    assert checkpoints.best(0, 0, second.epochs)
