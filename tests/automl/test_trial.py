@@ -184,5 +184,6 @@ def test_a_fold_that_stopped_early_stands_while_others_go_on(toy_task, toy_confi
     assert first.status == second.status == "stopped"
     assert first.epochs == second.epochs < 50
     assert first.score == second.score
-    checkpoints.discard_before(0, 50)
-    assert checkpoints.best(0, 0, second.epochs)
+    number = a_trial(configuration).configuration_number
+    checkpoints.discard_before(number, 50)
+    assert checkpoints.best(number, 0, second.epochs)
