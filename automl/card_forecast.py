@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from automl.card_base import OPENED, PREAMBLE, Manifest, Part, code_text, plain_text, shown_result
 from automl.data.time_steps import Step
+from automl.forecasts import scale_name
 
 _CHANNELS_SHOWN = 50
 
@@ -42,11 +43,10 @@ def _compared(manifest: Manifest) -> list[str]:
     season = f"The season has {form['season']} steps." if form["season"] > 1 else "No season was found."
     if not form["scale"]:
         return [season]
-    same = "one season before" if form["season"] > 1 else "one step before"
     mase = scores.get("report_mase")
     reached = f" Here MASE is {mase:.4g}." if isinstance(mase, int | float) else ""
     return [
-        f"{season} Saying again what was {same} has a mean absolute error of {form['scale']:.6g} in the rows that trained:",
+        f"{season} In the rows that trained, {scale_name(form['season'])} has a mean absolute error of {form['scale']:.6g}:",
         f"MASE is the mean absolute error divided by this.{reached}",
     ]
 

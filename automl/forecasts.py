@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def scaled_error(encoder: Encoder, target: NDArray[Any], prediction: NDArray[Any]) -> float | None:
-    """Return MASE: the mean absolute error of forecasts, divided by that of the naive one in the rows that trained.
+    """Return MASE: the mean absolute error of forecasts, divided by that of the naive one (see `scale_name`) in training.
 
     It is the mean over all windows and steps ahead, scaled as in Hyndman & Koehler ("Another look at measures of forecast
     accuracy", 2006). NaN for a series that never changed; None where nothing is forecast.
@@ -33,6 +33,11 @@ def scaled_error(encoder: Encoder, target: NDArray[Any], prediction: NDArray[Any
 def scale_of(encoder: object) -> float | None:
     """Return what MASE divides by; None where nothing is forecast."""
     return encoder.scale if isinstance(encoder, WindowFormat) else None
+
+
+def scale_name(season: int) -> str:
+    """Return what the forecast is called whose error in the rows that trained is a MASE of 1."""
+    return f"the seasonal naive forecast ({season} steps before)" if season > 1 else "the naive forecast (one step before)"
 
 
 def future_table(predictor: Predictor, history: object) -> pd.DataFrame:

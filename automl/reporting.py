@@ -69,6 +69,7 @@ def _score(run: Run, rows: NDArray[Any], predictions: NDArray[Any], method: str)
     scoring, target, weight = _scoring(run, rows)
     low, high = bootstrap_interval(scoring, target, predictions, weight, resamples=_RESAMPLES, seed=_SEED)
     mase = scaled_error(run.task.encoder, target, predictions)
+    mase = mase if mase is not None and math.isfinite(mase) else None  # a season too long to have been seen twice
     return ReportScore(scoring.score(target, predictions, weight), low, high, method, mase)
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from automl import models
 from automl.board import Entry, entries, frame
+from automl.data.window_format import WindowFormat
 from automl.errors import NoModelError
+from automl.forecasts import scale_name
 from automl.metrics import metric
 from automl.options import families_for, path_option
 from automl.reporting import ReportScore, report_scores
@@ -172,7 +174,9 @@ class SearchResult:
         """Return the line of MASE on the rows that chose nothing."""
         known = {entry.name: self.report[entry.number].mase for entry in entries if entry.number in self.report}
         errors = ", ".join(f"{name} {mase:.4g}" for name, mase in known.items() if mase is not None)
-        return f"MASE (mean absolute error, 1 for the naive forecast of one step in the rows that trained): {errors}"
+        encoder: object = self.run.task.encoder
+        naive = scale_name(encoder.season if isinstance(encoder, WindowFormat) else 1)
+        return f"MASE, the mean absolute error in units of that of {naive} in the rows that trained: {errors}"
 
     def _standing(self, entry: Entry) -> float:
         """Return the loss by which baselines are compared with the network: on rows that chose nothing, where there are any."""

@@ -13,6 +13,7 @@ from search_spaces.spec import Forecast, TimeSeries, as_series
 if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
+LONGEST = 2**20  # steps of a season, as many as a window may have
 LIMIT = 1e3  # standard deviations; what lies beyond is no measurement
 
 
@@ -27,7 +28,7 @@ class NaiveForecast(Architecture):
     takes = (TimeSeries,)
     gives = (Forecast,)
 
-    season: int = Int(1, 4096, log=True, default=1)
+    season: int = Int(1, LONGEST, log=True, default=1)
 
     def build(self, inputs: Inputs, outputs: Outputs) -> NaiveNetwork:
         """Return the network, which repeats what was: its linear function is 0."""

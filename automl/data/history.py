@@ -15,7 +15,7 @@ from automl.data.judging import judge
 from automl.data.load import Table, as_target, read_table
 from automl.data.names import listed
 from automl.data.plain import plain
-from automl.data.time_steps import NUMBERS, TimeAxis, Times, find_step
+from automl.data.time_steps import MOST_STEPS, NUMBERS, TimeAxis, Times, find_step
 from automl.data.values import find_form, read_numbers, read_times
 from automl.errors import DataError, OptionError, nearest
 
@@ -208,9 +208,18 @@ def in_known_order(table: Table, axis: TimeAxis | None) -> History:
         rows = np.arange(len(table.frame))
         return History(table.frame, rows, None, rows, ())
     frame, times, rows, notices = _sorted(table.frame, axis)
+    _check_span(times, axis)
     positions = np.arange(len(times)) if axis.step is None or not len(times) else axis.step.positions(times, times[0])
     kept = np.append(np.diff(positions) > 0, True)[: len(positions)]
     return History(frame[kept].reset_index(drop=True), positions[kept], times[kept], rows[kept], tuple(notices))
+
+
+def _check_span(times: Times, axis: TimeAxis) -> None:
+    """Raise `DataError` for numbers that lie more steps apart than can be counted."""
+    if axis.form == NUMBERS and axis.step is not None and len(times):
+        first, last = times[0], times[-1]
+        if last / MOST_STEPS - first / MOST_STEPS > axis.step.size:
+            raise DataError(f"{axis.column}: rows must be {axis.step} apart, as in training, got {first:g} to {last:g}")
 
 
 def read_axis(frame: pd.DataFrame, axis: TimeAxis) -> tuple[Times, NDArray[np.bool_]]:

@@ -25,7 +25,7 @@ _OFF_BEAT = 1e-3  # steps by which a time may be off the beat
 _ON_BEAT = 0.99  # share of the times that must be on it
 _LEAST_FILLED = 0.5  # share of the steps of a regular series that have a row
 _LEAST_WEEKDAYS = 6  # rows from which the lack of weekends is no coincidence
-_MOST_STEPS = 2**40
+MOST_STEPS = 2**40  # of a series
 _NAMES = ((DAY, "d"), (3600 * SECOND, "h"), (60 * SECOND, "min"), (SECOND, "s"))
 
 
@@ -35,6 +35,9 @@ class Step:
 
     unit: str
     size: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", float(self.size))  # as it is read back: JSON tells 1 and 1.0 apart, and so fingerprints
 
     def __str__(self) -> str:
         if self.unit != "microseconds":
@@ -135,7 +138,7 @@ def _keeps(times: Times, step: Step) -> bool:
         return False
     if step.unit in {"microseconds", "numbers"}:
         apart = np.diff(times) / step.size
-        if apart.sum() > _MOST_STEPS or (np.abs(apart - np.rint(apart)) <= _OFF_BEAT).mean() < _ON_BEAT:
+        if apart.sum() > MOST_STEPS or (np.abs(apart - np.rint(apart)) <= _OFF_BEAT).mean() < _ON_BEAT:
             return False
     positions = step.positions(times, times[0])
     different = bool((np.diff(positions) > 0).all())

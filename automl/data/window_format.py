@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from automl.data.columns import Columns
-from automl.data.time_steps import CYCLES, UNITS, Step, TimeAxis
+from automl.data.time_steps import CYCLES, NUMBERS, UNITS, Step, TimeAxis
 from automl.errors import ModelError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ KIND = "forecast"
 CHANNEL = 0  # the target's
 LARGEST = 2**20  # steps of a context or horizon; beyond, a window outgrows what a network can take
 _FORMAT = 1
+_MOST_TIME = 2.0**62  # microseconds ahead, half of what times can be
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class WindowFormat:
         if not (isinstance(self.scale, float) and math.isfinite(self.scale) and self.scale >= 0):
             raise ModelError(f"forecast: scale must be a number, 0 or more, got {self.scale!r}")
         axis = self.axis
-        if axis is not None and axis.step is not None and not (axis.step.unit in UNITS and axis.step.size > 0):
-            raise ModelError(f"forecast: step must be more than 0 of {', '.join(UNITS)}, got {axis.step!r}")
+        if axis is not None and axis.step is not None:
+            _check_step(axis.step, axis.form, self.horizon)
         if self.cycles and (axis is None or axis.step is None or axis.step.length is None):
             raise ModelError(f"forecast: cycles need steps of time, got {self.cycles!r} without")
 
@@ -110,10 +111,21 @@ class WindowFormat:
             steps = (data["context"], data["horizon"], data["season"])
             columns, cycles = Columns.from_dict(data["columns"]), tuple(data["cycles"])
             return cls(data["target"], columns, _axis_from_dict(data["axis"]), *steps, cycles, data["scale"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             if isinstance(error, ModelError):
                 raise
             raise ModelError(f"forecast: must be what automl wrote, but {type(error).__name__}: {error}") from error
+
+
+def _check_step(step: Step, form: str, horizon: int) -> None:
+    """Raise `ModelError` for a step that no series of times keeps, or that leads beyond all times."""
+    if step.unit not in UNITS or (step.unit == "numbers") != (form == NUMBERS):
+        raise ModelError(f"forecast: step must be of {', '.join(UNITS)}, numbers for a column of numbers alone, got {step!r}")
+    if step.length is None:
+        if not (step.size > 0 and math.isfinite(step.size * horizon)):
+            raise ModelError(f"forecast: step must be a number, more than 0, got {step!r}")
+    elif not (step.size >= 1 and step.size.is_integer() and step.length * horizon <= _MOST_TIME):
+        raise ModelError(f"forecast: step must be a whole number of {step.unit}, at least 1, got {step!r}")
 
 
 def _axis_to_dict(axis: TimeAxis | None) -> dict[str, Any] | None:

@@ -51,8 +51,31 @@ def test_networks_and_baselines_are_compared_on_later_rows(result):
     task = result.run.task
     assert (task.kind, task.metric, task.encoder.season) == ("forecast", "mae", 24)
     assert baseline_names(task) == ("naive", "seasonal naive", "linear")
-    assert "MASE" in result.summary()
+    assert (
+        "MASE, the mean absolute error in units of that of the seasonal naive forecast (24 steps before) in the rows"
+        in result.summary()
+    )
     assert result.report[result.best_entry.number].mase == pytest.approx(best / task.encoder.scale)
+
+
+def test_seasons_may_be_as_long_as_windows(data, tmp_path):
+    done = automl.search(
+        data,
+        target="load",
+        horizon=6,
+        season=5000,
+        n_trials=1,
+        epochs=1,
+        families=["SeriesMLP"],
+        executor="inline",
+        out=tmp_path / "run",
+    )
+    board = done.leaderboard().set_index("model")
+    assert board["status"]["seasonal naive"] == "finished"
+    done.best.export(tmp_path / "model")
+    assert "nan" not in (tmp_path / "model" / "README.md").read_text(encoding="utf-8").split()
+    assert "MASE" not in done.summary()  # no season was seen twice
+    assert board["report_score"]["seasonal naive"] == board["report_score"]["naive"]  # a longer season than the windows
 
 
 def test_baselines_say_again_what_was(result, data):
@@ -82,7 +105,7 @@ def test_models_are_exported_and_forecast_alike(result, data, tmp_path):
         (ahead,) = session.run(["forecast"], {"values": fed, "lengths": lengths})
         np.testing.assert_allclose(ahead[0], values, rtol=1e-4)
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
-    assert "The season has 24 steps" in card
+    assert "The season has 24 steps. In the rows that trained, the seasonal naive forecast (24 steps before) has" in card
     assert "Rows are 1 h apart (`when`)" in card
     assert "`site=b`" in card
 

@@ -13,7 +13,7 @@ from automl.data.time_steps import Step, find_step
 from automl.data.window_format import WindowFormat
 from automl.data.windows import load_windows
 from automl.errors import DataError, ModelError, OptionError
-from automl.task import make_task
+from automl.task import Task, _fingerprint, make_task
 
 N = 300
 HOURS = pd.date_range("2024-03-01", periods=N, freq="h")
@@ -245,6 +245,38 @@ def test_altered_forms_are_refused(change):
         WindowFormat.from_dict({**form.to_dict(), **change})
 
 
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [
+        ("microseconds", 1e-200),
+        ("microseconds", 0.5),
+        ("weekdays", 1e-9),
+        ("months", 1.5),
+        ("months", 1e300),
+        ("microseconds", 2e18),
+        ("microseconds", float("inf")),
+        ("microseconds", 10**400),
+        ("month ends", float("nan")),
+        ("numbers", 1.0),
+        ("days", 1),
+        ("weekdays", None),
+    ],
+)
+def test_steps_that_no_series_keeps_are_refused(unit, size):
+    state = load(table(), context=10).ready.encoder.to_dict()
+    state["axis"]["step"] = {"unit": unit, "size": size}
+    with pytest.raises(ModelError, match=r"forecast: .*(step|Error)"):
+        WindowFormat.from_dict(state)
+
+
+def test_numbers_beyond_all_steps_are_refused():
+    data = table().drop(columns="when").assign(at=np.arange(N) / 4)
+    state = load(data, time="at", context=10).ready.encoder.to_dict()
+    state["axis"]["step"]["size"] = 1e-200
+    with pytest.raises(DataError, match=r"at: rows must be 1e-200 apart, as in training, got 0 to 74\.75"):
+        WindowFormat.from_dict(state).transform(data)
+
+
 # ----------------------------------------------------------------------------------------------------------- steps and seasons
 
 
@@ -257,6 +289,13 @@ def test_steps_are_found_and_continued(freq):
         gaps = np.delete(times, [10, 11, 30])
         assert find_step(gaps) == step
         assert step.positions(gaps, times[0]).tolist() == np.delete(np.arange(66), [10, 11, 30]).tolist()
+
+
+@pytest.mark.parametrize("freq", ["h", "B", "MS", "ME"])
+def test_a_task_keeps_its_fingerprint(freq, tmp_path):
+    task = make_task(table(when=pd.date_range("2001-01-01", periods=N, freq=freq)), DataOptions(target="load", horizon=4))
+    task.save(tmp_path / "task")
+    assert _fingerprint(Task.load(tmp_path / "task")) == task.fingerprint == _fingerprint(task)
 
 
 def test_numbers_and_irregular_times_have_their_steps_too():
