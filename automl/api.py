@@ -77,14 +77,15 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         target: the column to predict, or a list of several (all numbers, or all labels that are 0 or 1); not with (X, y),
             folders, .npz files and Datasets. Of a table without a target autoencoders are searched, of images with
             task="reconstruction".
-        task: binary, multiclass, regression or multilabel; detected from the target unless given.
+        task: binary, multiclass, regression or multilabel; detected from the target unless given. reconstruction: learn without
+            labels, also from images.
         inputs: what the data are, "table", "images", "sequences" or "texts"; detected unless given.
         id_column: of a table whose rows are steps, the column that tells sequences apart; `time_column` orders their steps.
         horizon: forecast so many steps of the target ahead, of a table whose rows are steps in time (`time_column`). context: the
             steps of history that a forecast sees. season: the steps after which the series repeats itself; both by the data.
         tokenizer: how texts are cut: "words", "bpe" (frequent parts of words) or "bytes".
         code: numbers that autoencoders reduce a row to; a quarter of the features, from 2 to 32, unless given.
-        metric: what is maximised or minimised; roc_auc, accuracy or rmse by task unless given.
+        metric: what is maximised or minimised; unless given roc_auc, accuracy, rmse, of forecasts mae, by task.
         columns: kinds of columns by name (numeric, boolean, categorical, datetime, text, ...), where detection errs.
         sample_weight: a column's name or an array `(rows,)`; counts in loss and metric.
         class_weight: "balanced" or {label: weight}; counts in the loss only.

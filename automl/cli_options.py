@@ -33,6 +33,7 @@ class TaskKind(StrEnum):
     multiclass = "multiclass"
     regression = "regression"
     multilabel = "multilabel"
+    reconstruction = "reconstruction"
 
 
 class InputKind(StrEnum):

@@ -6,8 +6,9 @@ to say.
 
 Weights are given as `(draws, rows)`: a bootstrap over the rows is a matter of weights, and scores all its draws at once.
 
-Of several targets a score is the mean of each target's own, as with scikit-learn's `multioutput="uniform_average"`; so is that of
-labels, but for accuracy, which counts the rows that are right in all labels. A label is said of a row from a probability of 0.5.
+Of several targets, or steps ahead, a score is the mean of each one's own, as with scikit-learn's `multioutput="uniform_average"`;
+but rmse is the root of mse in any case. So is the score of labels, but for accuracy, which counts the rows that are right in all
+labels. A label is said of a row from a probability of 0.5.
 
 One deviation from scikit-learn: averages over classes (`roc_auc`, `average_precision`) run over the classes that occur in the
 rows. A class with a single row always goes to the fit rows, and would otherwise make every score of its task undefined.
@@ -232,7 +233,7 @@ def _mse(target: Array, prediction: Array, weights: Floats) -> Floats:
 
 
 def _rmse(target: Array, prediction: Array, weights: Floats) -> Floats:
-    return np.sqrt(_mse(target, prediction, weights))
+    return np.sqrt(_mean_of_columns(_mse)(target, prediction, weights))
 
 
 def _mae(target: Array, prediction: Array, weights: Floats) -> Floats:
@@ -264,7 +265,7 @@ METRICS: dict[str, Metric] = {
         Metric("roc_auc", True, _ANY_CLASSES, "probabilities", _one_against_rest(_roc_area)),
         Metric("average_precision", True, _ANY_CLASSES, "probabilities", _one_against_rest(_precision)),
         Metric("log_loss", False, _ANY_CLASSES, "probabilities", _log_loss),
-        Metric("rmse", False, VALUES, "values", _mean_of_columns(_rmse)),
+        Metric("rmse", False, VALUES, "values", _rmse),
         Metric("mae", False, VALUES, "values", _mean_of_columns(_mae)),
         Metric("mse", False, VALUES, "values", _mean_of_columns(_mse)),
         Metric("r2", True, VALUES, "values", _mean_of_columns(_r2)),

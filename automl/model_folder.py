@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from automl.data.encoders import Encoder, check_fits, encoder_from_dict
 from automl.data.flips import FLIPS
+from automl.data.window_format import WindowFormat
 from automl.errors import ModelError, OptionError, nearest
 from automl.member import Member
 from automl.metrics import TASK_KINDS, metric
@@ -49,6 +50,14 @@ from search_spaces.spec import (
 from search_spaces.spec_files import inputs_from_dict, outputs_from_dict
 
 T = TypeVar("T")
+_OUTPUTS: Mapping[str, tuple[type[Outputs], ...]] = {  # of each kind of task
+    "binary": (Classes,),
+    "multiclass": (Classes,),
+    "regression": (Values, Vector),
+    "multilabel": (Labels,),
+    "forecast": (Forecast,),
+    "reconstruction": (Reconstruction,),
+}
 Families = Mapping[str, type[Architecture]]
 
 
@@ -108,7 +117,7 @@ def _predictor(manifest: dict[str, Any], tensors: dict[str, Tensor], known: Fami
     for position, entry in enumerate(entries):
         prefix = f"{position}."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        members.append(_member(entry, own, known, encoder, f"members/{position}"))
+        members.append(_member(entry, own, known, encoder, kind, f"members/{position}"))
         _check_width(members[-1].outputs, len(classes), len(targets), f"members/{position}")
     return Predictor(
         members=tuple(members),
@@ -129,7 +138,7 @@ def _field(data: Any, name: str, kind: type[T]) -> T:
     return value
 
 
-def _member(entry: Any, own: dict[str, Tensor], known: Families, encoder: Encoder, where: str) -> Member:
+def _member(entry: Any, own: dict[str, Tensor], known: Families, encoder: Encoder, kind: str, where: str) -> Member:
     """Return a member with its weights; a network is only built where there are weights for it."""
     if not own:
         raise ModelError(f"{where} has no weights in {WEIGHTS}")
@@ -142,6 +151,7 @@ def _member(entry: Any, own: dict[str, Tensor], known: Families, encoder: Encode
     inputs, outputs = inputs_from_dict(_field(entry, "inputs", dict)), outputs_from_dict(_field(entry, "outputs", dict))
     _check_statistics(inputs, outputs, where)
     check_fits(inputs, encoder, where)
+    _check_kind(outputs, kind, encoder, where)
     # Shapes cost nothing: no file may have gigabytes taken by saying that its images are large.
     with contextlib.suppress(NetworkFault), torch.device("meta"):  # a family may need the values of tensors to build
         _check_weights(build_network(architecture, inputs, outputs, seed=0), own, where)
@@ -202,7 +212,12 @@ def _check_inputs(inputs: Inputs, where: str) -> None:
         case Text():
             _check_counts((inputs.vocabulary, inputs.length), where)
             if inputs.vocabulary < 2 or inputs.length < 1:
-                raise ModelError(f"{where}/inputs: vocabulary must be at least 2 and length 1, got {inputs}")
+                raise ModelError(
+                    f"{where}/inputs: vocabulary must be at least 2 and length 1, got {inputs.vocabulary} and {inputs.length}"
+                )
+            _check_counts(inputs.unseen, where)
+            if not all(1 < code < inputs.vocabulary for code in inputs.unseen):
+                raise ModelError(f"{where}/inputs: unseen must be codes from 2 on, of the vocabulary of {inputs.vocabulary}")
         case Mixed():
             _check_inputs(inputs.table, where)
             _check_inputs(inputs.text, where)
@@ -235,6 +250,15 @@ def _check_finite(numbers: Sequence[Any], where: str) -> None:
 def _check_counts(counts: Sequence[Any], where: str) -> None:
     if not all(type(count) is int and 0 <= count < 2**63 for count in counts):
         raise ModelError(f"{where}: counts must be whole numbers from 0")
+
+
+def _check_kind(outputs: Outputs, kind: str, encoder: Encoder, where: str) -> None:
+    """Raise `ModelError` unless these are outputs of such a task, of no more steps than the encoder forecasts."""
+    if not isinstance(outputs, _OUTPUTS[kind]):
+        raise ModelError(f"{where}/outputs must be of a {kind} task, got {type(outputs).__name__}")
+    horizon = encoder.horizon if isinstance(encoder, WindowFormat) else None
+    if (outputs.horizon if isinstance(outputs, Forecast) else None) != horizon:
+        raise ModelError(f"{where}/outputs: horizon must be that of forecast, {horizon}")
 
 
 def _check_width(outputs: Outputs, classes: int, targets: int, where: str) -> None:

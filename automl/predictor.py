@@ -141,12 +141,13 @@ class Predictor:
         don't count, but where there was none in the search; then data are as for `predict`. Raises `DataError`.
         """
         from automl.data.labelled import read_labelled  # needs pandas, which a model of images can do without
-        from automl.data.targets import encode
+        from automl.data.targets import as_in_training, encode
 
         if self.kind == "reconstruction":
             features, target = self.encoder.transform(data), None
         else:
             features, target = read_labelled(data, self.encoder, self.targets or self.target)
+        target = target if self.kind == "forecast" else as_in_training(target, self.targets)
         truth = encode(target, self.kind, len(features[0]), self.classes).values
         prediction = self._prediction(features)
         names = [self.metric, *(name for name in METRICS if name != self.metric)]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from automl.data.files import read_file
-from automl.data.names import listed, unique_names
+from automl.data.names import listed, unique_names, unnamed
 from automl.data.target import missing_target
 from automl.data.text_lists import as_texts
 from automl.errors import DataError, nearest
@@ -248,7 +248,7 @@ def _several(array: NDArray[Any], names: object) -> pd.DataFrame:
     if is_one_hot:
         raise DataError(f"y: must have one value for each row, got shape {array.shape}; use y.argmax(1) for one column per class")
     width = array.shape[1]
-    given = list(names) if isinstance(names, (list, tuple)) else [f"{names or 'target'}_{i}" for i in range(width)]
+    given = list(names) if isinstance(names, (list, tuple)) else unnamed(width, names)
     if len(given) != width or len(set(map(str, given))) != width:
         raise DataError(f"target: must name each of the {width} columns of y once, got {listed(given)}")
     return pd.DataFrame(array, columns=[str(label) for label in given]).infer_objects()

@@ -45,3 +45,8 @@ def listed(names: Sequence[object]) -> str:
     """Return names as a user should see them: the first ten, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(repr(name) for name in names[:_SHOWN]) + more
+
+
+def unnamed(width: int, name: object = None) -> list[str]:
+    """Return the names of several targets that came without."""
+    return [f"{name or 'target'}_{i}" for i in range(width)]

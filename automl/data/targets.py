@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from automl.data.names import listed
+from automl.data.names import listed, unnamed
 from automl.data.plain import plain
 from automl.data.target import Label, Target, detect_task, encode_target
 from automl.data.values import BOOLEAN, read_numbers
@@ -83,6 +83,18 @@ def encode(target: AnyTarget, kind: TaskKind, rows: int, classes: tuple[Label, .
     if not np.isin(values, (0.0, 1.0)).all():
         raise DataError("targets must hold 0 and 1 alone, as those of training do")
     return Target(values.astype(np.int64), ())
+
+
+def as_in_training(target: AnyTarget, names: tuple[str, ...]) -> AnyTarget:
+    """Return the target of rows to be scored with its columns as in training, matched by name where they have names of their own.
+
+    names: of several targets, empty for one. Raises `DataError` where there are other targets, or more or fewer.
+    """
+    given = [str(name) for name in target.columns] if isinstance(target, pd.DataFrame) else []
+    if len(given) == len(names) and (not names or set(given) == set(names) or given == unnamed(len(given))):
+        return target[list(names)] if isinstance(target, pd.DataFrame) and set(given) == set(names) else target
+    wanted = f"the targets {listed(list(names))}" if names else "one target"
+    raise DataError(f"data: y must hold {wanted}, as in training, got {listed(given) if given else 'one column'}")
 
 
 def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:

@@ -84,7 +84,7 @@ def test_scores_are_those_of_scikit_learn():
 
     truth, guess, weight = RNG.normal(size=(50, 3)), RNG.normal(size=(50, 3)), RNG.random(50)
     assert metric("rmse", "regression").score(truth, guess, weight) == pytest.approx(
-        metrics.root_mean_squared_error(truth, guess, sample_weight=weight)
+        np.sqrt(metrics.mean_squared_error(truth, guess, sample_weight=weight))
     )
     assert metric("r2", "regression").score(truth, guess) == pytest.approx(metrics.r2_score(truth, guess))
     labels, shares = (truth > 0).astype(int), RNG.random((50, 3))
@@ -142,6 +142,16 @@ def test_the_command_line_names_each_target(searches, tmp_path):
     command = [sys.executable, "-m", "automl", "predict", str(tmp_path / "model"), str(tmp_path / "rows.csv"), "--probabilities"]
     came = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
     assert list(came[0]) == ["sum", "difference", "probability_sum", "probability_difference"]
+
+
+def test_targets_to_score_are_matched_by_name(searches):
+    model, features = searches["numbers"].best, NUMBERS[["a", "b", "c"]]
+    expected = model.evaluate(NUMBERS)
+    assert model.evaluate((features, NUMBERS[TARGETS[::-1]])) == expected
+    assert model.evaluate((features, NUMBERS[TARGETS].to_numpy())) == expected
+    for wrong, came in ((NUMBERS["sum"], "one column"), (NUMBERS[["sum", "a"]], "'sum', 'a'"), (NUMBERS[["a", "b", "c"]], "'c'")):
+        with pytest.raises(DataError, match=f"must hold the targets 'sum', 'difference', as in training, got .*{came}"):
+            model.evaluate((features * 2, wrong))
 
 
 def test_a_refit_predicts_all_targets(searches):
