@@ -23,7 +23,7 @@ from automl.data.names import listed
 from automl.data.roles import Roles, class_factors, read_roles, row_counters, weights_beside
 from automl.data.series_load import Series
 from automl.data.sources import load_data
-from automl.data.splits import Division, Folds, Rows, make_folds, quantile_bins
+from automl.data.splits import Division, Folds, Rows, make_folds
 from automl.data.target import Label, Target
 from automl.data.targets import detect_kind, encode
 from automl.data.unlabelled import code_for, without_texts
@@ -169,8 +169,7 @@ def _division(loaded: Loaded, options: DataOptions) -> Division:
 
 def _divided(target: Target, roles: Roles, division: Division) -> tuple[Folds, Rows, Rows]:
     """Return the folds, the report rows, and the rows from which kinds of columns and weights may be read."""
-    strata = target.values if target.classes else quantile_bins(target.values.reshape(len(target.values), -1)[:, 0])
-    folds, report = make_folds(strata, division, roles.groups, roles.times)
+    folds, report = make_folds(target.strata, division, roles.groups, roles.times)
     return folds, report, folds[0][0] if len(folds) == 1 else np.setdiff1d(np.arange(len(target.values)), report)
 
 
@@ -206,8 +205,12 @@ def _kinds(part: pd.DataFrame, positions: Rows, roles: Roles, options: DataOptio
 
 def _besides(loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> list[_Beside]:
     """Return the user's own rows, those for validation first. Raises `DataError` that names the option."""
-    given = {"validation": options.validation, "test": options.test}
-    return [_own_rows(name, data, loaded, target, kind, options) for name, data in given.items() if data is not None]
+    besides: list[_Beside] = []
+    for name, data in (("validation", options.validation), ("test", options.test)):
+        if data is not None:
+            before = besides[-1].loaded if besides and loaded.times is not None else loaded  # in time, each part follows the last
+            besides.append(_own_rows(name, data, before, target, kind, options))
+    return besides
 
 
 def _own_rows(name: str, data: object, loaded: Loaded, target: Target, kind: TaskKind, options: DataOptions) -> _Beside:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from automl.data.names import listed
 from automl.data.plain import Plain, plain, spelling
+from automl.data.splits import quantile_bins
 from automl.data.values import MARKS, keys, read_numbers, words_to_numbers
 from automl.errors import DataError, OptionError, nearest
 from automl.metrics import TASK_KINDS, TaskKind
@@ -33,6 +34,15 @@ class Target:
 
     values: NDArray[Any]
     classes: tuple[Label, ...]
+
+    @property
+    def strata(self) -> NDArray[np.int64]:
+        """What rows are balanced by when they are divided, `(rows,)`: classes, sets of labels, or the first number's bins."""
+        if self.classes:
+            return self.values
+        if self.values.dtype.kind == "i":
+            return np.asarray(np.unique(self.values, axis=0, return_inverse=True)[1].reshape(-1), np.int64)
+        return quantile_bins(self.values.reshape(len(self.values), -1)[:, 0])
 
 
 def missing_target(target: pd.Series[Any] | pd.DataFrame) -> NDArray[np.bool_]:

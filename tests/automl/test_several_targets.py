@@ -156,3 +156,10 @@ def test_targets_to_score_are_matched_by_name(searches):
 
 def test_a_refit_predicts_all_targets(searches):
     assert searches["numbers"].refit().predict(NUMBERS).shape == (ROWS, 2)
+
+
+def test_rare_labels_are_in_every_role():
+    frame = LABELS.assign(rare=np.arange(ROWS) % 40 == 0)
+    task = make_task(frame, DataOptions(target=[*TARGETS, "rare"], folds=1, validation=None))
+    [fold] = task.folds
+    assert all(task.target[rows, 2].sum() for rows in (fold.fit, fold.choose, task.report))
