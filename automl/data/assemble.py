@@ -147,9 +147,7 @@ def _with_parts(loaded: Loaded, options: DataOptions) -> tuple[DataOptions, list
     has_none = loaded.ready is not None and not len(loaded.frame.columns)
     if has_none and options.columns and options.id_column is None and options.horizon is None:
         raise OptionError("columns must be left out for images and arrays of sequences, which have none")
-    return replace(
-        options, validation=wanted.get("validation", options.validation), test=wanted.get("test", options.test)
-    ), notices
+    return replace(options, **wanted), notices
 
 
 def _beside(loaded: Loaded, roles: Roles) -> list[str]:
@@ -207,9 +205,8 @@ def _besides(loaded: Loaded, target: Target, kind: TaskKind, options: DataOption
     """Return the user's own rows, those for validation first. Raises `DataError` that names the option."""
     besides: list[_Beside] = []
     for name, data in (("validation", options.validation), ("test", options.test)):
-        if data is not None:
-            before = besides[-1].loaded if besides and loaded.times is not None else loaded  # in time, each part follows the last
-            besides.append(_own_rows(name, data, before, target, kind, options))
+        before = besides[-1].loaded if besides and loaded.times is not None else loaded  # in time, each part follows the last
+        besides += [] if data is None else [_own_rows(name, data, before, target, kind, options)]
     return besides
 
 
@@ -218,8 +215,7 @@ def _own_rows(name: str, data: object, loaded: Loaded, target: Target, kind: Tas
     try:
         own = load_data(data, options, loaded, name)
         values = encode(own.target, kind, len(own.rows), target.classes).values
-        notices = tuple(f"{name}: {notice}" for notice in own.notices)
-        return _Beside(name, own, values, weights_beside(own, options), notices)
+        return _Beside(name, own, values, weights_beside(own, options), tuple(f"{name}: {notice}" for notice in own.notices))
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 

@@ -115,5 +115,6 @@ class DataOptions:
 
     @property
     def division(self) -> Division:
-        """The sizes of the roles."""
-        return Division(self.folds, self.repeats, self.validation is None, self.test is None, self.seed)
+        """The sizes of the roles. Of a series nothing reports that lies before the rows that choose."""
+        is_earlier = self.horizon is not None and self.validation is not None
+        return Division(self.folds, self.repeats, self.validation is None, self.test is None and not is_earlier, self.seed)

@@ -44,7 +44,8 @@ _SEEN = frozenset({"numeric", "boolean", "categorical"})
 class Plan:
     """Which windows there are: of `context` steps before each of the steps `begins`, at which the futures begin.
 
-    horizon, season: in steps. fit_ends: the end of the span that trains. notices: one line each.
+    horizon, season: in steps. fit_ends: the end of the span that trains. stride: the steps between two windows, of `every` that
+    there could be. notices: one line each.
     """
 
     context: int
@@ -52,24 +53,46 @@ class Plan:
     season: int
     begins: Begins
     fit_ends: int
+    every: int
+    stride: int
     notices: tuple[str, ...]
 
 
-def plan_windows(values: Floats, step: Step | None, width: int, options: DataOptions) -> Plan:
-    """Return the windows of a series.
+def choose_windows(
+    history: History, target: str, axis: TimeAxis | None, values: Floats, options: DataOptions
+) -> tuple[Plan, dict[str, Detected], WindowFormat]:
+    """Return which windows there are of a series, what the columns beside the target are, and the windows' form.
 
-    values: the target of all steps, NaN where it is missing. width: the number of channels, about. Raises `DataError` where there
-    are too few.
+    values: the target of all steps, NaN where it is missing. How many windows fit into memory depends on their channels, which
+    are found out in the span that these windows leave to train: where they don't fit, all is planned again for so many channels.
+    Raises `DataError`, `OptionError`.
     """
+    width = 1
+    while True:
+        plan = _plan(values, None if axis is None else axis.step, width, options)
+        kinds = _channel_kinds(history, target, axis, plan.fit_ends, options)
+        form = _window_format(history, target, axis, kinds, plan, values)
+        channels = len(form.channels)
+        if channels <= width or stride_for(plan.every, plan.context * channels, plan.season) <= plan.stride:
+            return plan, kinds, form
+        width = channels
+
+
+def _plan(values: Floats, step: Step | None, width: int, options: DataOptions) -> Plan:
+    """Return the windows of a series, of `width` channels. Raises `DataError` where there are too few."""
     assert options.horizon is not None
     early = _early(values, options.horizon)
     season = options.season or find_season(values[:early], step)
     context = _context(values, season, options)
-    begins, notices = _begins(values, context, options.horizon, season, width)
+    every = _begins(values, context, options.horizon)
+    stride = stride_for(len(every), context * width, season)
+    begins = every[::stride]
+    note = f"{len(begins)} of {len(every)} windows are used, one in {stride} steps, to spare memory and time"
+    notices = [*_missing(values, context, options.horizon), *([note] if stride > 1 else [])]
     fit_ends = _fit_ends(begins, options.division, options.horizon)
     if fit_ends < early:  # where most of the target is missing at the end
         season = options.season or find_season(values[:fit_ends], step)
-    return Plan(context, options.horizon, season, begins, fit_ends, (*_missing(values, context, options.horizon), *notices))
+    return Plan(context, options.horizon, season, begins, fit_ends, len(every), stride, tuple(notices))
 
 
 def _early(values: Floats, horizon: int) -> int:
@@ -106,18 +129,15 @@ def _context(values: Floats, season: int, options: DataOptions) -> int:
     return min(max(_HORIZONS * horizon, seasons, _LEAST_CONTEXT), most)
 
 
-def _begins(values: Floats, context: int, horizon: int, season: int, columns: int) -> tuple[Begins, list[str]]:
-    """Return the steps at which futures begin, evenly spaced where there are too many, and the notice due."""
+def _begins(values: Floats, context: int, horizon: int) -> Begins:
+    """Return the steps at which futures begin. Raises `DataError` where none is whole."""
     begins = beginnings(values, context, horizon)
     if not len(begins):
         raise DataError(
             f"data: no window has a whole future: every {horizon} steps in a row lack some of the target; fill the gaps "
             "(df.interpolate()) or give a shorter horizon"
         )
-    stride = stride_for(len(begins), context * (columns + 6), season)
-    used = begins[::stride]
-    note = f"{len(used)} of {len(begins)} windows are used, one in {stride} steps, to spare memory and time"
-    return used, [note] if stride > 1 else []
+    return begins
 
 
 def _fit_ends(begins: Begins, division: Division, horizon: int) -> int:
@@ -133,7 +153,7 @@ def _fit_ends(begins: Begins, division: Division, horizon: int) -> int:
 # ---------------------------------------------------------------------------------------------------------------------- form
 
 
-def channel_kinds(history: History, target: str, axis: TimeAxis | None, ends: int, options: DataOptions) -> dict[str, Detected]:
+def _channel_kinds(history: History, target: str, axis: TimeAxis | None, ends: int, options: DataOptions) -> dict[str, Detected]:
     """Return what the columns beside the target are, judged by the steps before `ends`; what can't be a channel is set aside."""
     others = history.frame.drop(columns=[target, *([] if axis is None else [axis.column])])
     wanted = {str(name): kind for name, kind in (options.columns or {}).items()}
@@ -162,7 +182,7 @@ def _as_channel(name: str, kind: Detected, column: pd.Series[Any]) -> Detected:
     return Detected("ignored", f"{name}: set aside, a column of kind {kind.kind} is no channel of a series", notable=True)
 
 
-def window_format(
+def _window_format(
     history: History,
     target: str,
     axis: TimeAxis | None,

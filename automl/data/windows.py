@@ -17,12 +17,13 @@ import pandas as pd
 from automl.data.history import History, find_axis, in_known_order, in_order, read_rows
 from automl.data.kinds import notable_lines
 from automl.data.load import Loaded, Table
+from automl.data.names import listed
 from automl.data.ready import Ready
 from automl.data.time_steps import NUMBERS, TimeAxis
-from automl.data.window_choice import channel_kinds, plan_windows, window_format
+from automl.data.window_choice import choose_windows
 from automl.data.window_encode import beginnings, channels_of, futures_at, stride_for, target_of, windows_at
-from automl.data.window_format import WindowFormat
-from automl.errors import DataError, OptionError
+from automl.data.window_format import LARGEST, WindowFormat
+from automl.errors import DataError, OptionError, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,13 +62,11 @@ class Windows(Ready):
 def load_windows(data: Any, options: DataOptions, like: Loaded | None = None) -> Loaded:
     """Return the windows of a series, with the `options.horizon` values after each as the target: a column for each step ahead.
 
-    data: a path, a DataFrame, (X, y), or the target's values alone. like: the data of training, where these are the user's own
-    later rows, whose first windows go back into those of training if they follow on directly. Raises `DataError`, `OptionError`.
+    data: a path, a DataFrame, (X, y), or the target's values alone. like: the data of training or validation before, where these
+    are the user's own later rows; if they follow on directly, their first windows go back into those. Raises `DataError`,
+    `OptionError`.
     """
-    assert options.horizon is not None
-    for name in ("sample_weight", "class_weight", "groups", "id_column", "repeats"):
-        if getattr(options, name) is not None:
-            raise OptionError(f"{name} must be left out with horizon=: a forecast is of one series, whose later steps choose")
+    _check_options(options)
     if like is not None:
         return _later(data, like)
     wanted = str(options.time) if isinstance(options.time, (str, int)) else None
@@ -79,13 +78,21 @@ def load_windows(data: Any, options: DataOptions, like: Loaded | None = None) ->
     values = history.spread(target_of(target, history))
     if np.isnan(values).all():
         raise DataError(f"target {target!r} must have values, all {len(values)} rows are missing")
-    plan = plan_windows(values, None if axis is None else axis.step, len(table.frame.columns), options)
-    kinds = channel_kinds(history, target, axis, plan.fit_ends, options)
-    form = window_format(history, target, axis, kinds, plan, values)
-    dull = _dull(values[: plan.fit_ends], target)
-    notices = (*table.notices, *history.notices, *plan.notices, *notable_lines(kinds), *dull)
+    plan, kinds, form = choose_windows(history, target, axis, values, options)
+    found = (*_dull(values[: plan.fit_ends], target), *_unreported(options))
+    notices = (*table.notices, *history.notices, *plan.notices, *notable_lines(kinds), *found)
     reasons = (_line(form, options), *(kind.line for kind in kinds.values()))
     return _loaded(form, history, plan.begins, (table.source, notices, reasons))
+
+
+def _check_options(options: DataOptions) -> None:
+    """Raise `OptionError` for options that a forecast has no use for, and for windows larger than any can be."""
+    for name in ("sample_weight", "class_weight", "groups", "id_column", "repeats"):
+        if getattr(options, name) is not None:
+            raise OptionError(f"{name} must be left out with horizon=: a forecast is of one series, whose later steps choose")
+    for name, least in (("horizon", 1), ("context", 2), ("season", 1)):
+        if (getattr(options, name) or least) > LARGEST:
+            raise OptionError(f"{name} must be a whole number from {least} to {LARGEST}, got {getattr(options, name)!r}")
 
 
 def _loaded(form: WindowFormat, history: History, begins: Begins, said: tuple[str, tuple[str, ...], tuple[str, ...]]) -> Loaded:
@@ -103,6 +110,13 @@ def _loaded(form: WindowFormat, history: History, begins: Begins, said: tuple[st
 def _dull(fit: Floats, target: str) -> list[str]:
     present = fit[np.isfinite(fit)]
     return [f"{target}: the same value in all steps that train"] if len(present) and (present == present[0]).all() else []
+
+
+def _unreported(options: DataOptions) -> list[str]:
+    """Return the notice that the user's own rows choose, and none come after them."""
+    if options.validation is None or options.test is not None:
+        return []
+    return ["no rows report, since none are later than those of validation=, which choose; give still later ones as test="]
 
 
 def _line(form: WindowFormat, options: DataOptions) -> str:
@@ -123,11 +137,15 @@ def _later(data: Any, like: Loaded) -> Loaded:
     form, tail = like.ready.form, like.ready.tail
     axis = form.axis
     table, _ = read_rows(data, form.target, None if axis is None else axis.column)
+    missing = [name for name in form.columns.names if name not in table.frame]
+    if missing:
+        close = nearest(missing[0], table.frame.columns)
+        raise DataError(f"data: the columns of training must be there, missing {listed(missing)}{close}")
     history, first = in_known_order(table, axis), 0
     if axis is not None and history.times is not None and tail.times is not None and len(history.times):
         last, begins_at = tail.times[-1], history.times[0]
         if history.times[-1] <= last:
-            raise DataError(f"{axis.column}: must be later than the data of training, which end at {_moment(last, axis)}")
+            raise DataError(f"{axis.column}: must be later than the data before, which end at {_moment(last, axis)}")
         if begins_at > last and (axis.step is None or axis.step.times(last, np.ones(1, np.int64))[0] >= begins_at):
             history = _following(history, tail, axis)
         later = np.asarray(history.times) > last
@@ -139,14 +157,14 @@ def _later(data: Any, like: Loaded) -> Loaded:
     if not len(begins):
         raise DataError(
             f"data: must have {form.horizon} steps with a target after {form.context} steps of history (of its own, unless the "
-            f"rows follow on those of training), got {len(history.frame)} rows"
+            f"rows follow on those before), got {len(history.frame)} rows"
         )
     begins = begins[:: stride_for(len(begins), form.context * len(form.channels), form.season)]
     return _loaded(form, history, begins, (table.source, (*table.notices, *history.notices), ()))
 
 
 def _following(history: History, tail: History, axis: TimeAxis) -> History:
-    """Return rows behind the last rows of training."""
+    """Return rows behind the last of the rows before."""
     frame = pd.concat([tail.frame, history.frame], ignore_index=True)
     return in_known_order(Table(frame, tuple(frame.columns), "data"), axis)
 

@@ -88,7 +88,8 @@ def test_no_role_sees_the_future_of_another(steps, horizon, context, chooses, re
     rows = task.target[:, 0]
     place = {value: step for step, value in enumerate(values)}
     (fold,), report = task.folds, task.report
-    parts = [fold.fit, *([fold.choose] if chooses else []), *([report] if reports else [])]
+    assert len(report) or (reports and not chooses)
+    parts = [fold.fit, *([fold.choose] if chooses else []), *([report] if reports and chooses else [])]
     spans = [[place[rows[row]] for row in part] for part in parts]
     assert all(max(one) + horizon <= min(other) for one, other in pairwise(spans))
     assert np.isfinite(task.target).all()
@@ -121,9 +122,52 @@ def test_own_later_rows_go_on_where_training_ended():
     fold = task.folds[0]
     np.testing.assert_array_equal(task.target[fold.choose][0], data["load"][200:204])
     assert len(fold.choose) == 40 - 3  # the first of them have their history in the training data
-    np.testing.assert_array_equal(task.target[task.report][0], data["load"][250:254])
+    np.testing.assert_array_equal(task.target[task.report][0], data["load"][240:244])  # and so have those that report
+    np.testing.assert_array_equal(task.features[0][task.report][0, :, 0], data["load"][230:240].astype(np.float32))
+    assert len(task.report) == 60 - 3
     assert len(fold.fit) == 200 - 10 - 3
     assert task.reports_own
+
+
+def test_parts_may_be_shorter_than_the_context_where_they_follow_on():
+    data = table()
+    parts = {"validation": data[280:290], "test": data[290:]}
+    task = make_task(data[:280], DataOptions(target="load", horizon=4, context=24, **parts))
+    np.testing.assert_array_equal(task.target[task.folds[0].choose][0], data["load"][280:284])
+    np.testing.assert_array_equal(task.features[0][task.report][-1, :, 0], data["load"][272:296].astype(np.float32))
+    assert len(task.report) == len(task.folds[0].choose) == 10 - 3
+    parts = {"validation": data[270:], "test": data[240:270]}
+    with pytest.raises(DataError, match="test: when: must be later than the data before, which end at 2024-03-13T11:00:00"):
+        make_task(data[:240], DataOptions(target="load", horizon=4, context=10, **parts))
+
+
+def test_nothing_reports_that_is_earlier_than_what_chooses():
+    data = table()
+    task = make_task(data[:200], DataOptions(target="load", horizon=4, context=10, validation=data[200:]))
+    assert not len(task.report)
+    assert len(task.folds[0].fit) == 200 - 10 - 3
+    assert any(notice.startswith("no rows report") for notice in task.notices)
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_later_rows_must_have_all_channels(part):
+    data = table(wind=series(seed=1), site=["a", "b"] * (N // 2))
+    with pytest.raises(
+        DataError, match=f"{part}: data: the columns of training must be there, missing 'wind'; did you mean 'wnd'"
+    ):
+        make_task(data[:200], DataOptions(target="load", horizon=4, **{part: data[200:].rename(columns={"wind": "wnd"})}))
+
+
+def test_the_memory_of_windows_is_that_of_all_their_channels(monkeypatch):
+    sites = {f"site{i}": pd.Categorical.from_codes(np.arange(N) * (i + 1) % 11 % 6, list("abcdef")) for i in range(5)}
+    monkeypatch.setattr("automl.data.window_encode.MOST_BYTES", most := 4 * 100 * 10 * 30)
+    for data in (table(**sites), table(wind=series(seed=1))):
+        loaded = load(data, context=10)
+        values, _ = loaded.ready.features
+        assert values.nbytes <= most
+        assert values.nbytes > most / 3
+        assert len(loaded.ready.encoder.channels) == values.shape[2]
+        assert loaded.ready.encoder == load(data, context=10).ready.encoder
 
 
 # ------------------------------------------------------------------------------------------------------------ strange inputs
@@ -221,9 +265,15 @@ def test_histories_that_say_too_little_are_refused(make, message):
         form.transform(make())
 
 
+@pytest.mark.parametrize(("name", "least"), [("horizon", 1), ("context", 2), ("season", 1)])
+def test_sizes_beyond_all_windows_are_refused(name, least):
+    with pytest.raises(OptionError, match=f"{name} must be a whole number from {least} to 1048576, got 1000000000"):
+        load(table(), **{name: 10**9})
+
+
 def test_later_rows_must_be_later():
     trained = load(table(), context=10)
-    with pytest.raises(DataError, match="must be later than the data of training, which end at 2024-03-13T11:00:00"):
+    with pytest.raises(DataError, match="must be later than the data before, which end at 2024-03-13T11:00:00"):
         load(table()[:100], like=trained, context=10)
     with pytest.raises(DataError, match="must have 4 steps with a target after 10 steps of history"):
         load(table().assign(when=HOURS + pd.Timedelta("90D"))[:8], like=trained, context=10)
