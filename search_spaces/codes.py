@@ -1,4 +1,4 @@
-"""From codes of categories to features: codes without evidence, one-hot columns, one embedding table for all others."""
+"""Codes without evidence, of categories and of tokens; of categories one-hot columns and one embedding table for all others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from search_spaces.spec import CategoricalColumn
+    from search_spaces.spec import CategoricalColumn, Text
+
+UNKNOWN = 1  # the code of tokens that no fit row had
 
 
 class KnownCodes(nn.Module):
@@ -50,6 +52,28 @@ class KnownCodes(nn.Module):
     def forward(self, categorical: Tensor) -> Tensor:
         """Return the new codes."""
         return self.renumbered[torch.clamp(categorical + self.first, self.first, self.last)]
+
+
+class KnownTokens(nn.Module):
+    """Let codes of tokens that no fit row had, and codes out of range, count as unknown; all others stay, padding too.
+
+    **Shape**: int64, any.
+    """
+
+    renumbered: Tensor | None
+
+    def __init__(self, inputs: Text) -> None:
+        super().__init__()
+        self.vocabulary = inputs.vocabulary
+        self.register_buffer("renumbered", None)
+        if inputs.unseen:
+            unseen = set(inputs.unseen)
+            self.renumbered = torch.tensor([UNKNOWN if code in unseen else code for code in range(inputs.vocabulary)])
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the codes."""
+        tokens = tokens.masked_fill((tokens < 0) | (tokens >= self.vocabulary), UNKNOWN)
+        return tokens if self.renumbered is None else self.renumbered[tokens]
 
 
 class OneHot(nn.Module):

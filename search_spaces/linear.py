@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from search_spaces.codes import KnownCodes, OneHot
+from search_spaces.codes import KnownCodes, KnownTokens, OneHot
 from search_spaces.columns import Centre
 from search_spaces.images import PooledPixels, Standardise
 from search_spaces.language import Architecture
@@ -130,7 +130,7 @@ class LinearTexts(LinearNetwork):
     def __init__(self, inputs: Text | Mixed, outputs: Outputs) -> None:
         super().__init__()
         text, texts = (inputs.text, len(inputs.names)) if isinstance(inputs, Mixed) else (inputs, 1)
-        self.vocabulary, self.tokens = text.vocabulary, min(text.vocabulary, TOKENS)
+        self.known, self.tokens = KnownTokens(text), min(text.vocabulary, TOKENS)
         self.table = LinearTable(inputs.table, outputs) if isinstance(inputs, Mixed) else None
         columns = 0
         if self.table is not None:
@@ -140,7 +140,7 @@ class LinearTexts(LinearNetwork):
 
     def features(self, *inputs: Tensor) -> Tensor:
         *columns, tokens = inputs
-        known = torch.where((tokens >= 0) & (tokens < self.vocabulary), tokens, 1)
+        known = self.known(tokens)
         codes = torch.where(known < self.tokens, known, 0)  # where padding is counted, which is left out
         counts = torch.zeros(*tokens.shape[:-1], self.tokens, device=tokens.device)
         counts = counts.scatter_add(-1, codes, torch.ones_like(codes, dtype=counts.dtype))[..., 1:].log1p().flatten(1)

@@ -39,6 +39,7 @@ def _number(name: str, low: float, high: float, missing: float = 0.0) -> Numeric
 _NUMBERS = (_number("a", -1.0, 1.0), _number("b", 0.0, 1e6), _number("c", 3.0, 3.5))
 _HOLES = (_number("d", -1.0, 1.0, 0.3), _number("constant", 5.0, 5.0, 0.1), _number("empty", 0.0, 0.0, 1.0))
 _CODES = (CategoricalColumn("e", (0, 60, 40)), CategoricalColumn("f", (2, *[7] * 14)))
+_WORDS = Text(60, 18, 100, (5, 30, 59))
 _UNSEEN = (CategoricalColumn("g", (0, 50, 0, 50, 0)), CategoricalColumn("h", (100,)), CategoricalColumn("i", (98, 1, 1)))
 
 
@@ -66,7 +67,8 @@ INPUTS: Mapping[str, Inputs] = {
     "long sequences": TimeSeries(_NUMBERS[:2], 150, 90, 100),
     "texts": Text(60, 18, 100),
     "single tokens": Text(2, 1, 100),
-    "texts beside columns": Mixed(Table((*_NUMBERS, *_HOLES), (*_CODES, *_UNSEEN), 100), ("j", "k"), Text(60, 18, 100)),
+    "unseen tokens": Text(60, 18, 100, (2, 7, *range(40, 60))),
+    "texts beside columns": Mixed(Table((*_NUMBERS, *_HOLES), (*_CODES, *_UNSEEN), 100), ("j", "k"), _WORDS),
     "a text beside a number": Mixed(Table(_NUMBERS[:1], (), 100), ("j",), Text(60, 18, 100)),
 }
 OUTPUTS: Mapping[str, Outputs] = {

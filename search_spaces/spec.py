@@ -109,7 +109,8 @@ class Text:
     Codes out of range count as unknown. A text has at least one token; where all are 0, the first counts as unknown. The second
     dimension may be of any size: what stands behind the end of a text changes no prediction.
 
-    vocabulary: the number of codes. length: that of the longest fit row, in tokens. rows: the number of fit rows.
+    vocabulary: the number of codes. length: that of the longest fit row, in tokens. rows: the number of fit rows. unseen: the
+    codes from 2 on that no fit row has, ascending; they must be treated as unknown.
     """
 
     tensors: ClassVar[tuple[str, ...]] = ("tokens",)
@@ -118,6 +119,7 @@ class Text:
     vocabulary: int
     length: int
     rows: int
+    unseen: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def _numeric(columns: Iterable[Mapping[str, Any]]) -> tuple[NumericColumn, ...]:
 
 
 def _text(data: Mapping[str, Any]) -> Text:
-    return Text(data["vocabulary"], data["length"], data["rows"])
+    return Text(data["vocabulary"], data["length"], data["rows"], tuple(data.get("unseen", ())))
 
 
 def outputs_from_dict(data: Mapping[str, Any]) -> Outputs:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from search_spaces.codes import UNKNOWN, KnownTokens
 from search_spaces.language import Choice, Float, Infeasible, Int, Searchable
 from search_spaces.layers import head
 from search_spaces.spec import Forecast, Text, TimeSeries
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from search_spaces.spec import Inputs, Outputs
 
 LIMIT = 1e3  # standard deviations; what lies beyond is no measurement
-UNKNOWN = 1  # the code of tokens that no fit row had
 _LEAST_SPREAD = 1e-2  # standard deviations of a channel; rows that vary less aren't blown up to the full
 
 
@@ -124,18 +124,21 @@ class SeriesFeatures(StepFeatures):
 
 
 class TokenFeatures(StepFeatures):
-    """Embedded tokens; codes out of range count as unknown."""
+    """Embedded tokens; codes out of range and codes that no fit row had count as unknown."""
 
     def __init__(self, inputs: Text, width: int, dropout: float) -> None:
         super().__init__()
-        self.vocabulary, self.width = inputs.vocabulary, width
+        self.width, self.known = width, KnownTokens(inputs)
         self.embedding = nn.Embedding(inputs.vocabulary, width)
         self.unknown = TokenDropout(dropout)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return features and mask; steps that are padding in every row are cut off."""
-        tokens, mask = known_tokens(tokens, self.vocabulary)
-        return self.embedding(self.unknown(tokens)) * mask.unsqueeze(2), mask
+        steps = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
+        tokens, mask = _cut(tokens, ((tokens != 0) * steps).amax(1))
+        known = self.known(tokens)
+        known = known.masked_fill(known == 0, UNKNOWN)  # what a text lacks before its end
+        return self.embedding(self.unknown(known)) * mask.unsqueeze(2), mask
 
 
 class TokenDropout(nn.Module):
@@ -152,14 +155,6 @@ class TokenDropout(nn.Module):
             return tokens
         dropped = torch.rand(tokens.shape, generator=self.generator, device=tokens.device) < self.p
         return tokens.masked_fill(dropped, UNKNOWN)
-
-
-def known_tokens(tokens: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """Return codes in [1, vocabulary), `(batch, steps)`, and their mask; what a text lacks before its end is unknown."""
-    steps = torch.arange(1, tokens.shape[1] + 1, device=tokens.device)
-    lengths = ((tokens != 0) * steps).amax(1)
-    tokens, mask = _cut(tokens, lengths)
-    return tokens.masked_fill((tokens < 1) | (tokens >= vocabulary), UNKNOWN), mask
 
 
 def _cut(rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,7 +229,7 @@ class WeightedSteps(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return `(batch, width)` for features `(batch, steps, width)`."""
         scores: Tensor = self.score(features).squeeze(2)
-        weights = scores.masked_fill(~mask, torch.finfo(features.dtype).min).softmax(1)
+        weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(1)
         return (features * weights.unsqueeze(2)).sum(1)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from search_spaces.language import Architecture, Infeasible, Space
 from search_spaces.layers import set_dropout_generator
 from search_spaces.made_up import INPUTS, OUTPUTS, ROWS, agree, made_up_batch, padded
-from search_spaces.spec import Inputs, Mixed, Outputs, Table, as_table
+from search_spaces.spec import Inputs, Mixed, Outputs, Table, Text, as_table
 from search_spaces.variation import sample
 
 __all__ = ["INPUTS", "OUTPUTS", "NotConforming", "check_family"]
@@ -71,10 +71,10 @@ def check_family(
     inputs, outputs: of `INPUTS` and `OUTPUTS` those are tried that the family takes and gives, in pairs that make a task.
 
     Members survive JSON; the default is feasible; equal seeds build equal weights; outputs are finite, `(batch, width)`, whatever
-    comes in (in training also `(batch, members, width)`, for losses of their own); codes never seen count as missing; gradients
-    are finite and reach every parameter; training draws only from the generator of `set_dropout_generator`; predictions depend
-    on their own row alone, and not on padding; a state loads into a fresh network; `torch.export` keeps batch and length free
-    (tried once for each kind of inputs). Raises `NotConforming` at the first breach.
+    comes in (in training also `(batch, members, width)`, for losses of their own); codes never seen count as missing, tokens
+    never seen as unknown; gradients are finite and reach every parameter; training draws only from the generator of
+    `set_dropout_generator`; predictions depend on their own row alone, and not on padding; a state loads into a fresh network;
+    `torch.export` keeps batch and length free (tried once for each kind of inputs). Raises `NotConforming` at the first breach.
     """
     exported: set[type] = set()
     suited = {name: spec for name, spec in INPUTS.items() if isinstance(spec, family.takes)} if inputs is None else inputs
@@ -164,6 +164,19 @@ def _check_unseen_codes(case: _Case) -> None:
                 raise case.fail("codes with count 0 or out of range must count as code 0", came)
 
 
+def _check_unseen_tokens(case: _Case) -> None:
+    if not isinstance(case.inputs, Text | Mixed):
+        return
+    text = case.inputs.text if isinstance(case.inputs, Mixed) else case.inputs
+    network, (*columns, tokens) = case.network(), made_up_batch(case.inputs)
+    tokens[..., 0] = 1
+    unknown = case.predict(network, (*columns, tokens))
+    for code in (*text.unseen, text.vocabulary, -1):
+        tokens[..., 0] = code
+        if not torch.allclose(case.predict(network, (*columns, tokens)), unknown, rtol=0, atol=TOLERANCE):
+            raise case.fail("tokens unseen or out of range must count as code 1", f"another output for {code}")
+
+
 def _check_gradients(case: _Case) -> None:
     network, batch = case.network().train(), made_up_batch(case.inputs, hostile=True)
     outputs, shape = network(*batch), (ROWS, case.outputs.width)
@@ -250,6 +263,7 @@ _CHECKS = (
     _check_seeds,
     _check_outputs,
     _check_unseen_codes,
+    _check_unseen_tokens,
     _check_gradients,
     _check_dropout,
     _check_evaluation,

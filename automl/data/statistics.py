@@ -12,6 +12,7 @@ from automl.data.columns import Columns
 from automl.data.flips import flips_that_keep_labels
 from automl.data.pictures import gather
 from automl.data.series_format import SeriesFormat
+from automl.data.tokens import UNKNOWN
 from automl.data.window_format import CHANNEL, WindowFormat
 from search_spaces.spec import (
     CategoricalColumn,
@@ -91,8 +92,11 @@ def describe_columns(features: Features, rows: Array, columns: Columns) -> Table
     tokenizer = columns.tokenizer
     if tokenizer is None:
         return describe_table(features, rows, columns)
-    lengths = (features[-1][rows] > 0).sum(-1)
-    text = Text(len(tokenizer.vocabulary), max(1, int(lengths.max(initial=0))), len(rows))
+    tokens, vocabulary = features[-1][rows], len(tokenizer.vocabulary)
+    longest = max(1, int((tokens > 0).sum(-1).max(initial=0)))
+    counts = np.bincount(tokens.reshape(-1), minlength=vocabulary)
+    unseen = np.flatnonzero(counts[UNKNOWN + 1 :] == 0) + UNKNOWN + 1
+    text = Text(vocabulary, longest, len(rows), tuple(unseen.tolist()))
     return text if columns.is_text else Mixed(describe_table(features, rows, columns), columns.texts, text)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 
@@ -15,8 +16,13 @@ from automl import models
 from automl.data.encoders import check_fits
 from automl.data.statistics import describe_inputs
 from automl.errors import DataError, ExportError, ModelError, OptionError
+from automl.export import write_onnx
+from automl.member import Member
 from automl.task import DataOptions, Task, make_task
 from search_spaces.spec import Mixed, Table, Text
+from search_spaces.spec_files import inputs_from_dict, spec_to_dict
+from search_spaces.testing import INPUTS, OUTPUTS
+from search_spaces.text_cnn import TextCNN
 
 N = 200
 RNG = np.random.default_rng(0)
@@ -140,11 +146,25 @@ def test_only_rows_that_may_be_seen_make_the_vocabulary():
     changed = [text if row in set(fit.tolist()) else f"{text} unseen unseen" for row, text in enumerate(TEXTS)]
     again = make_task((changed, LABELS), DataOptions(folds=1, seed=3))
     assert again.encoder == task.encoder
-    longest = int((np.asarray(task.features[0])[fit] > 0).sum(1).max())
-    assert task.folds[0].inputs == Text(len(task.encoder.tokenizer.vocabulary), longest, len(fit))
+    tokens, vocabulary = np.asarray(task.features[0]), len(task.encoder.tokenizer.vocabulary)
+    longest = int((tokens[fit] > 0).sum(1).max())
+    assert task.folds[0].inputs == Text(vocabulary, longest, len(fit))
     one = fit[:1]
     described = describe_inputs(task.features, one, task.encoder, task.target, task.folds[0].outputs)
-    assert described.length == (np.asarray(task.features[0])[one] > 0).sum()
+    assert described.length == (tokens[one] > 0).sum()
+    assert described.unseen == tuple(code for code in range(2, vocabulary) if code not in tokens[one])
+
+
+def test_tokens_that_a_fold_never_saw_are_unknown_to_its_networks():
+    pairs = [row // 2 for row in range(N)]  # a word that two rows have is in the vocabulary
+    rare = [f"{text} rare{chr(97 + pair // 26)}{chr(97 + pair % 26)}" for text, pair in zip(TEXTS, pairs, strict=True)]
+    task = make_task((rare, LABELS), DataOptions(folds=3))
+    tokens = np.asarray(task.features[0])
+    for fold in task.folds:
+        assert fold.inputs.unseen
+        assert not np.isin(tokens[fold.fit], fold.inputs.unseen).any()
+        assert np.isin(tokens[fold.choose], fold.inputs.unseen).any()
+    assert inputs_from_dict(json.loads(json.dumps(spec_to_dict(fold.inputs)))) == fold.inputs
 
 
 def test_a_task_of_texts_is_saved_and_loaded(tmp_path):
@@ -226,6 +246,33 @@ def test_an_altered_tokenizer_is_refused(texts, tmp_path):
         (tmp_path / name).write_bytes((texts[1] / name).read_bytes())
     (tmp_path / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match="was altered"):
+        automl.load(tmp_path)
+
+
+def test_unseen_tokens_are_unknown_in_the_exported_file_too(tmp_path):
+    inputs, outputs = INPUTS["unseen tokens"], OUTPUTS["binary"]
+    write_onnx(tmp_path / "model.onnx", [Member(TextCNN(), inputs, outputs, TextCNN().build(inputs, outputs).eval())], ["a", "b"])
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    unseen, unknown = (session.run(None, {"tokens": np.array([[5, code, 6]])})[0] for code in (inputs.unseen[0], 1))
+    assert np.array_equal(unseen, unknown)
+
+
+@pytest.mark.parametrize(
+    ("unseen", "says"),
+    [
+        ([1], "unseen must be codes from 2 on"),
+        ([12], "of the vocabulary of 12"),
+        ([2.0], "whole numbers"),
+        ([True], "whole numbers"),
+        (7, "isn't what automl writes"),
+        ([5], "lacks '.*renumbered'"),
+    ],
+)
+def test_unseen_tokens_that_cannot_be_are_refused(texts, tmp_path, altered, unseen, says):
+    for path in texts[1].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    altered(tmp_path, {"members/0/inputs/unseen": unseen})
+    with pytest.raises(ModelError, match=says):
         automl.load(tmp_path)
 
 

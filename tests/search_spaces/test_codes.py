@@ -2,8 +2,8 @@
 
 import torch
 
-from search_spaces.codes import Embeddings, KnownCodes, OneHot
-from search_spaces.spec import CategoricalColumn
+from search_spaces.codes import Embeddings, KnownCodes, KnownTokens, OneHot
+from search_spaces.spec import CategoricalColumn, Text
 
 COLUMNS = [CategoricalColumn("a", (5, 9, 0, 9, 2)), CategoricalColumn("b", (0,)), CategoricalColumn("c", (0, 4, 8, 6))]
 
@@ -20,6 +20,15 @@ def test_codes_with_evidence_are_renumbered_and_all_others_are_zero():
 def test_only_the_most_frequent_codes_count():
     known = KnownCodes(COLUMNS[2:], rarest=1, most=2)
     assert known(torch.tensor([[1], [2], [3]])).tolist() == [[0], [1], [2]]
+
+
+def test_tokens_unseen_or_out_of_range_are_unknown_and_padding_stays():
+    known = KnownTokens(Text(6, 4, 9, (2, 5)))
+    assert known(torch.tensor([[0, 1, 2, 3, 4, 5, 6, -1, 2**62]])).tolist() == [[0, 1, 1, 3, 4, 1, 1, 1, 1]]
+    assert list(known.state_dict()) == ["renumbered"]
+    plain = KnownTokens(Text(6, 4, 9))
+    assert plain(torch.tensor([[0, 2, 5, 6]])).tolist() == [[0, 2, 5, 1]]
+    assert not plain.state_dict()
 
 
 def test_one_hot():

@@ -1,6 +1,7 @@
 """The kit names the promise that a family breaks: one broken family for each."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from search_spaces.language import Architecture, Choice, Infeasible, Int
 from search_spaces.linear import Linear
-from search_spaces.spec import Inputs, Outputs
+from search_spaces.spec import Inputs, Outputs, Text
 from search_spaces.testing import INPUTS, NotConforming, check_family
 
 
@@ -168,6 +169,19 @@ class Lossy(Architecture):
 
     def to_dict(self):
         return {"family": "Lossy", "kind": "b"}
+
+
+class Overreading(Architecture):
+    takes = (Text,)
+
+    def build(self, inputs, outputs):
+        return Linear().build(replace(inputs, unseen=()), outputs)
+
+
+def test_tokens_that_no_fit_row_has_must_count_as_unknown():
+    check_family(Overreading, {"texts": INPUTS["texts"]}, samples=0)
+    with pytest.raises(NotConforming, match="must count as code 1; came: another output for 2; specs: unseen tokens"):
+        check_family(Overreading, {"unseen tokens": INPUTS["unseen tokens"]}, samples=0)
 
 
 class SometimesInfeasible(Architecture):
