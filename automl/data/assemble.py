@@ -1,7 +1,8 @@
 """From the user's data and options to arrays and row numbers: the order of the steps, and nothing that another module can do.
 
 The order is what keeps scores honest. Rows are dealt out before anything is read from them but the target; the kinds of columns
-and their categories come from rows that may be seen; the user's validation and test rows are only ever looked up.
+and their categories come from rows that may be seen; the user's validation and test rows are only ever looked up. Of tables whose
+rows are steps (id_column) they come from all rows of the data, report rows too: they are the form of all sequences.
 """
 
 # ruff: noqa: PD011 (the values of our Target are an array)

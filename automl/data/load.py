@@ -176,7 +176,9 @@ def split_target(table: Table, target: object) -> tuple[Table, pd.Series[Any] | 
     """Take the target's column, or those of several, out of a table. Raises `DataError` where there is no such column."""
     if isinstance(target, list) and target:  # a tuple is the name of one column with several levels
         columns = []
-        for name in target:
+        for position, name in enumerate(target):
+            if any(_same(name, other) for other in target[:position]):
+                raise DataError(f"target: {name!r} must be named once, it is named twice")
             table, column = _split_one(table, name)
             columns.append(column)
         return table, columns[0] if len(columns) == 1 else pd.concat(columns, axis=1)
@@ -192,7 +194,8 @@ def _split_one(table: Table, target: object) -> tuple[Table, pd.Series[Any]]:
     if target is None:
         raise DataError(f"target: must name the column to predict, got None; the columns are {listed(names)}")
     if not pd.api.types.is_hashable(target):
-        raise DataError(f"target: must be the name of one column, got {type(target).__name__}; give values as (X, y)")
+        came = "an empty list" if isinstance(target, list) and not target else type(target).__name__
+        raise DataError(f"target: must be the name of a column or a list of names, got {came}; give values as (X, y)")
     matches = [name for name, label in zip(names, table.labels, strict=True) if _same(label, target)]
     if not matches:
         matches = [name for name in names if name == str(target).strip()]

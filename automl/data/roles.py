@@ -86,7 +86,7 @@ def class_factors(wanted: object, classes: Sequence[Any], weight_of_classes: Arr
     weights of each class's rows. Raises `OptionError` for labels and weights that can't be.
     """
     if not classes:
-        raise OptionError("class_weight must be left out for regression, which has no classes")
+        raise OptionError("class_weight must be left out where rows have no classes")
     factors = np.ones(len(classes))
     if not isinstance(wanted, Mapping):
         present = weight_of_classes > 0

@@ -164,6 +164,7 @@ def _from_long(found: FoundSeries, table: Table, options: DataOptions, name: obj
     assert options.id_column is not None
     time = None if options.time is None else str(options.time)
     if found.labels is None:
+        _check_own(options, name)
         table, given = split_target(table, name)
     else:
         given = as_target(found.labels, name)
@@ -206,6 +207,14 @@ def _named_roles(options: DataOptions, names: Sequence[str], others: set[str | N
     given = (options.groups, options.sample_weight)
     wanted = [str(value) for value in given if isinstance(value, (str, int)) and not isinstance(value, bool)]
     return [name for name in wanted if name in names and name not in others]
+
+
+def _check_own(options: DataOptions, target: object) -> None:
+    """Raise `DataError` where the target is named a second time, as the column of ids or of times."""
+    targets = target if isinstance(target, list) else [target]
+    for option, name in (("id_column", options.id_column), ("time_column", options.time)):
+        if name is not None and str(name) in map(str, targets):
+            raise DataError(f"{option} must be a column of its own, but {name!r} is named twice, it is the target too")
 
 
 def _from_wide(found: FoundSeries, table: Table, options: DataOptions, name: object, form: SeriesFormat | None) -> _Read:

@@ -77,7 +77,10 @@ def is_sequence_shape(data: Any) -> bool:
 
 
 def _are_sequences(items: list[Any], *, forced: bool) -> bool:
-    """Return whether items are numbers of one or two axes, with the same channels and different lengths."""
+    """Return whether items are numbers of one or two axes, with the same channels and different lengths.
+
+    Also floats of other channels each, most of them of no shape of an image: the reader of sequences says what is wrong.
+    """
     if not forced and all(isinstance(item, list) for item in items) and len({len(item) for item in items}) == 1:
         return False  # rows of a table
     shapes = []
@@ -89,7 +92,8 @@ def _are_sequences(items: list[Any], *, forced: bool) -> bool:
     if forced:
         return True
     if len({shape[1:] for shape in shapes}) > 1:
-        return False
+        like_images = sum(len(shape) < 2 or looks_like_image(shape) for shape in shapes)
+        return 2 * like_images < len(shapes) and all(map(_holds_floats, items))
     if len(set(shapes)) > 1:
         return True
     return len(shapes[0]) == 2 and not isinstance(items[0], list) and are_series(_stacked(items), forced=False)
@@ -111,6 +115,12 @@ def _shape_of(item: Any) -> tuple[int, ...] | None:
 def _is_nested(item: Sequence[Any]) -> bool:
     widths = {len(value) if isinstance(value, (list, tuple)) else -1 for value in item}
     return len(widths) == 1 and -1 not in widths
+
+
+def _holds_floats(item: Any) -> bool:
+    dtype = getattr(item, "dtype", None)
+    kind = np.asarray(item).dtype.kind if dtype is None else getattr(dtype, "kind", "")
+    return kind == "f" or bool(getattr(dtype, "is_floating_point", False))
 
 
 def _is_bytes(item: Any) -> bool:

@@ -130,6 +130,9 @@ def _check(kind: Any, vocabulary: Sequence[str], merges: Sequence[tuple[str, str
         )
     if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= _LONGEST[kind]:
         raise ModelError(f"tokenizer: length must be a whole number from 1 to {_LONGEST[kind]}, got {length!r}")
+    half = next((token for token in vocabulary if not _has_utf8(token)), None)
+    if half is not None:
+        raise ModelError(f"tokenizer: tokens must have a UTF-8 form, got {half!r}")
     known = set(vocabulary)
     odd = next((pair for pair in merges if not {*pair, "".join(pair)} <= known), None)
     if odd is not None or (merges and kind != "bpe"):
@@ -138,14 +141,20 @@ def _check(kind: Any, vocabulary: Sequence[str], merges: Sequence[tuple[str, str
         raise ModelError("tokenizer: the vocabulary must hold all bytes, and no empty token")
 
 
+def _has_utf8(token: str) -> bool:
+    try:
+        token.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return True
+
+
 def _cleaned(text: str, length: int) -> str:
     """Return a text that has a UTF-8 form, without what lies far behind its last token that is kept."""
     text = text.lstrip(" \t\r\n")[: _CHARACTERS * (length + 1)]
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # halves of a surrogate pair: joined where they belong together, U+FFFD elsewhere
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    if _has_utf8(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # halves are joined or become U+FFFD
 
 
 # ------------------------------------------------------------------------------------------------------------- the library

@@ -361,7 +361,7 @@ def test_options_that_cannot_be_are_an_error(case):
 
 
 def test_class_weights_need_classes():
-    with pytest.raises(OptionError, match="class_weight must be left out for regression"):
+    with pytest.raises(OptionError, match="class_weight must be left out where rows have no classes"):
         make(table(kind="regression"), class_weight="balanced")
 
 

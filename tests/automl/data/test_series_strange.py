@@ -123,6 +123,8 @@ STRANGE = {
         shaped(12, 9, 1, lengths=(4, 9) * 5 + (4, 3)),
     ),
     "different channels": (([noise(4, 2), noise(4, 3)] * 6, Y), ("sequence 0 has 2 and sequence 1 has 3", SERIES)),
+    "different channels, unsaid": (([noise(14, 2), noise(12, 3)] * 6, Y), "sequence 0 has 2 and sequence 1 has 3"),
+    "tensors of different channels": (([*map(torch.tensor, [noise(14, 2), noise(12, 3)] * 6)], Y), "sequence 0 has 2 and"),
     "an empty sequence": (([*ragged(4, 9)[:-1], np.zeros(0)], Y), "sequence 11 must have a step"),
     "(x, lengths, y) as a TensorDataset": (
         TensorDataset(torch.tensor(noise(12, 20, 2)), torch.tensor([20, 5] * 6), torch.arange(12) % 2),
@@ -167,6 +169,10 @@ STRANGE = {
         shaped(11, 5, 1, says="1 of 12 sequences have no target 'y'", options=LONG),
     ),
     "labels beside, one for each id": ((steps().drop(columns="y"), Y), shaped(12, 5, 1, options={**LONG, "target": None})),
+    "an id that is the target": (
+        steps(),
+        ("id_column must be a column of its own, but 'y' is named twice", {**LONG, "id_column": "y"}),
+    ),
     "no such id": (steps(), ("id_column must name a column .*got 'Id'; did you mean 'id'", {**LONG, "id_column": "Id"})),
     "nothing but ids": (steps()[["id", "t", "y"]], ("must have a column beside 'id'", LONG)),
     # tables with a row for each sequence
@@ -212,6 +218,7 @@ NO_SEQUENCES = {
     "bytes": (np.ones((12, 20, 3), np.uint8), Y),
     "what looks like images": (noise(12, 16, 20), Y),
     "images of several sizes": ([np.ones((8 + i % 2, 9), np.uint8) for i in range(12)], Y),
+    "images of floats of several sizes": ([noise(8 + i % 2, 9 + i % 3) for i in range(12)], Y),
     "colours": (noise(12, 9, 40, 3), Y),
     "columns by name": ({"x": [1.0] * 12, "len": [3] * 12, "label": Y}, None),
     "a table": (steps(), None),

@@ -180,6 +180,11 @@ WRONG = {
     "a vocabulary of another type": ("words", lambda data: data["library"]["model"].update(vocab=["[PAD]"]), "TypeError"),
     "codes with a gap": ("words", lambda data: data["library"]["model"]["vocab"].update(cat=99), "must count from 0"),
     "codes that are no numbers": ("words", lambda data: data["library"]["model"]["vocab"].update(cat="x"), "TypeError"),
+    "half a surrogate pair": (
+        "words",
+        lambda data: data["library"]["model"]["vocab"].update({"\ud800": len(data["library"]["model"]["vocab"])}),
+        "tokens must have a UTF-8 form",
+    ),
     "no padding": ("words", lambda data: data["library"]["model"].update(vocab={"cat": 0}), "must begin with"),
     "an unknown kind": ("words", lambda data: data.update(kind="chars"), "kind must be one of"),
     "no length": ("words", lambda data: data.update(length=0), "length must be a whole number from 1 to 256, got 0"),
