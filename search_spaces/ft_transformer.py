@@ -138,7 +138,7 @@ class _CodeTokens(nn.Module):
 
     def forward(self, categorical: Tensor) -> Tensor:
         embedded: Tensor = self.embed(self.known(categorical))
-        grouped: Tensor = self.groups(embedded.view(len(embedded), self.groups.columns, -1))
+        grouped: Tensor = self.groups(torch.unflatten(embedded, 1, (self.groups.columns, -1)))
         return grouped.sum(2) + self.bias.view(self.groups.number, -1)
 
 

@@ -30,7 +30,7 @@ from search_spaces.linear import Linear
 from search_spaces.losses import CLASS_LOSSES
 from search_spaces.spec import Classes, Image
 
-TAKING = [*(family for family in FAMILIES if Image in family.takes), Linear]
+TAKING = [*(family for family in FAMILIES if Image in family.takes and Classes in family.gives), Linear]
 QUICK = {"n_trials": 1, "epochs": 1, "folds": 1, "executor": "inline", "verbose": False, "baselines": False}
 BATCHES = (1, 5, 33, 120)
 
@@ -236,9 +236,9 @@ def both(**changes):
         ({f"{FORM}/format": 2}, "format must be 1, got 2"),
         ({f"{FORM}/kind": "sounds"}, "kind must be 'images'"),
         ({FORM: {}}, "images: must be what automl wrote"),
-        ({FORM: None}, "columns or images must be there"),
-        ({FORM: [8, 8, 3]}, "columns or images must be there"),
-        ({f"{INPUTS}/mean": [1.0]}, "height, width, channels and dtype must be those of images"),
+        ({FORM: None}, "columns, images, sequences or forecast must be there"),
+        ({FORM: [8, 8, 3]}, "columns, images, sequences or forecast must be there"),
+        ({f"{INPUTS}/mean": [1.0]}, "mean and std must be of one length, got 1 and 3"),
         ({f"{INPUTS}/mean": 1.0}, "it isn't what automl writes"),
         ({f"{INPUTS}/mean": ["1", "1", "1"]}, "statistics must be finite numbers"),
         ({f"{INPUTS}/std": [0.0, 1.0, 1.0]}, "std must be greater than 0"),

@@ -104,8 +104,13 @@ def test_it_is_closed_where_it_makes_no_sense():
 
 @pytest.mark.parametrize(("rows", "most"), [(100, 100), (30_000, 10), (10_000_000, 3)])
 def test_many_rows_are_seen_less_often(rows, most):
-    space = space_for(replace(INPUTS["both"], rows=rows), OUTPUTS["binary"], losses_for(OUTPUTS["binary"]))
-    assert space.leaves()["recipe/pretraining/Autoencoding/epochs"].high == most
+    assert Autoencoding.narrow(replace(INPUTS["both"], rows=rows))["epochs"].high == most
+
+
+def test_it_is_searched_where_rows_are_few():
+    for rows, searched in ((1000, True), (1001, False)):
+        space = space_for(replace(INPUTS["both"], rows=rows), OUTPUTS["binary"], losses_for(OUTPUTS["binary"]))
+        assert any("Autoencoding" in path for path in space.leaves()) == searched
 
 
 def test_users_may_close_or_fill_it():
