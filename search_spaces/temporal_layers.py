@@ -95,6 +95,7 @@ class _BatchNorm(StepNorm):
         if mask is None or not self.training:
             out: Tensor = norm(maps)
             return out
+        maps, mask = maps.float(), mask.float()  # under autocast neither sums nor counts are exact
         count = mask.sum()
         mean = (maps * mask).sum((0, 2)) / count
         centred = maps - mean.view(1, -1, 1)
@@ -131,7 +132,7 @@ class _GroupNorm(StepNorm):
         if mask is None:
             out: Tensor = self.norm(maps)
             return out
-        grouped, real = torch.unflatten(maps, 1, (self.norm.num_groups, -1)), mask.unsqueeze(1)
+        grouped, real = torch.unflatten(maps.float(), 1, (self.norm.num_groups, -1)), mask.float().unsqueeze(1)
         count = real.sum((2, 3), keepdim=True) * grouped.shape[2]
         centred = grouped - (grouped * real).sum((2, 3), keepdim=True) / count
         variance = (centred.square() * real).sum((2, 3), keepdim=True) / count
