@@ -82,7 +82,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         inputs: what the data are, "table", "images", "sequences" or "texts"; detected unless given.
         id_column: of a table whose rows are steps, the column that tells sequences apart; `time_column` orders their steps.
         horizon: forecast so many steps of the target ahead, of a table whose rows are steps in time (`time_column`). context: the
-            steps of history that a forecast sees. season: the steps after which the series repeats itself; both by the data.
+            steps of history that a forecast sees. season: the steps after which the series repeats itself; both by the data. With
+            validation= and no test= nothing is left to report on.
         tokenizer: how texts are cut: "words", "bpe" (frequent parts of words) or "bytes".
         code: numbers that autoencoders reduce a row to; a quarter of the features, from 2 to 32, unless given.
         metric: what is maximised or minimised; unless given roc_auc, accuracy, rmse, of forecasts mae, by task.
