@@ -99,7 +99,7 @@ def test_all_outputs_have_predictions(name, data):
     constant = fit_baseline(baseline_names(task)[0], task, fold, 0)
     assert constant.predictions.shape == fitted.predictions.shape
     if name == "labels":
-        assert ((fitted.predictions > 0.5) == task.target[fold.choose]).mean() > 0.9
+        assert ((fitted.predictions > 0.5) == task.target[fold.choose]).mean() > 0.8
 
 
 def test_a_cut_model_is_fitted_again_exactly(monkeypatch):

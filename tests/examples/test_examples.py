@@ -60,6 +60,7 @@ def workplace(tmp_path, monkeypatch, sales_like):
     """Work in an empty folder that has the files which the README names; searches there are short."""
     monkeypatch.chdir(tmp_path)
     sales_like.to_csv("adult.csv", index=False)
+    sales_like.to_csv("adult_test.csv", index=False)
     search = automl.search
     monkeypatch.setattr(automl, "search", lambda data, **options: search(data, **{**options, **QUICK}))
     return tmp_path
