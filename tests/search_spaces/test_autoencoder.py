@@ -39,6 +39,7 @@ def rows(number: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return numeric, (second > 0).long().unsqueeze(1) + 1
 
 
+@pytest.mark.slow  # in the registry's tests by its default
 @pytest.mark.parametrize("family", [Autoencoder, LinearAutoencoder])
 @pytest.mark.parametrize("name", ["both", "missing values", "unseen codes"])
 def test_families_conform(family: type[Autoencoder], name: str) -> None:

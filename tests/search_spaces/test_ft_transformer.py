@@ -30,6 +30,7 @@ def build(net: FTTransformer, inputs, outputs=OUTPUTS["multiclass"]) -> nn.Modul
         return net.build(inputs, outputs)
 
 
+@pytest.mark.slow  # in the registry's tests by its default
 def test_conforms_over_texts():
     names, outputs = ("a text beside a number",), {"binary": OUTPUTS["binary"]}
     check_family(FTTransformer, {name: INPUTS[name] for name in names}, outputs, samples=1)

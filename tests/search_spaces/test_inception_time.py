@@ -19,6 +19,7 @@ def build(net, inputs=RAGGED, outputs=OUTPUTS["multiclass"], seed: int = 0) -> n
         return net.build(inputs, outputs)
 
 
+@pytest.mark.slow  # in the registry's tests by its default
 def test_conforms():
     check_family(InceptionTime, {"ragged": RAGGED}, {"binary": OUTPUTS["binary"], "forecast": OUTPUTS["forecast"]}, samples=1)
 

@@ -33,6 +33,7 @@ def steps_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(4, 9, 3, generator=generator) * mask.unsqueeze(2), mask
 
 
+@pytest.mark.slow  # in the registry's tests by its default
 def test_conforms():
     outputs = {"multiclass": OUTPUTS["multiclass"]}
     check_family(Recurrent, {name: INPUTS[name] for name in ("ragged sequences", "long sequences")}, outputs, samples=1)

@@ -3,7 +3,10 @@
 import pytest
 
 from search_spaces.configuration import FAMILIES, KNOWN
+from search_spaces.linear import Linear
 from search_spaces.made_up import agree
+from search_spaces.mlp import MLP
+from search_spaces.series_mlp import SeriesMLP
 from search_spaces.spec import Image, Table, Text, TimeSeries
 from search_spaces.testing import INPUTS, OUTPUTS, check_family
 
@@ -14,6 +17,7 @@ COMBINATIONS = [
     for outputs, given in OUTPUTS.items()
     if isinstance(taken, family.takes) and isinstance(given, family.gives) and agree(taken, given)
 ]
+OWN_OUTPUTS = {Linear, MLP, SeriesMLP, TabM}  # the last layer of all others is that of MLP
 FIRST = {type(inputs): {name: inputs} for name, inputs in reversed(INPUTS.items())}  # of each kind
 
 
@@ -28,7 +32,10 @@ def test_defaults_conform_for_all_inputs(family):
     check_family(family, outputs=outputs, samples=0)
 
 
-@pytest.mark.parametrize("family", KNOWN)
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(family, marks=[] if family in OWN_OUTPUTS else pytest.mark.slow, id=family.__name__) for family in KNOWN],
+)
 def test_defaults_conform_for_all_outputs(family):
     for kind in family.takes:
         check_family(family, FIRST[kind], samples=0)

@@ -85,6 +85,7 @@ def test_rows_without_padding_need_no_mask():
     assert as_maps(features, torch.arange(5) < torch.tensor([[5], [2]]))[1].sum() == 7
 
 
+@pytest.mark.slow  # in the registry's tests by its default
 def test_tcn_conforms():
     check_family(TCN, {"ragged": RAGGED, "texts": INPUTS["texts"]}, {"binary": OUTPUTS["binary"]}, samples=1)
 

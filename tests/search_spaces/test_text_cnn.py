@@ -18,6 +18,7 @@ def build(net, inputs=TEXTS, outputs=OUTPUTS["multiclass"], seed: int = 0) -> nn
         return net.build(inputs, outputs)
 
 
+@pytest.mark.slow  # in the registry's tests by its default
 def test_conforms():
     check_family(TextCNN, samples=2)
 

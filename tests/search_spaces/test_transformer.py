@@ -25,6 +25,7 @@ def build(net, inputs=RAGGED, outputs=OUTPUTS["multiclass"], seed: int = 0) -> n
         return net.build(inputs, outputs)
 
 
+@pytest.mark.slow  # in the registry's tests by its default
 def test_conforms():
     check_family(Transformer, {"ragged": RAGGED}, {"binary": OUTPUTS["binary"], "forecast": OUTPUTS["forecast"]}, samples=1)
     check_family(Transformer, {"texts": TEXTS}, {"binary": OUTPUTS["binary"]}, samples=2)
