@@ -8,6 +8,7 @@ from search_spaces.made_up import agree
 from search_spaces.mlp import MLP
 from search_spaces.series_mlp import SeriesMLP
 from search_spaces.spec import Image, Table, Text, TimeSeries
+from search_spaces.tabm import TabM
 from search_spaces.testing import INPUTS, OUTPUTS, check_family
 
 COMBINATIONS = [
