@@ -14,6 +14,7 @@ _LEAST = 0.3  # the autocorrelation that makes a season
 _NEARLY = 0.9  # of the strongest: a shorter season is preferred to its multiples
 _SOME = 20_000  # steps that are looked at, the last ones
 _SEEN = 2  # times that a season or cycle must have come round
+_FLAT = 1e-9  # of the largest value: what varies less is rounding
 
 
 def find_season(values: Floats, step: Step | None) -> int:
@@ -78,14 +79,14 @@ def _of_calendar(step: Step) -> list[int]:
 
 
 def _strength(values: Floats, lag: int) -> float:
+    values = values / max(float(np.abs(values).max(initial=0.0)), 1e-300)  # squares of the largest numbers would overflow
     window = np.full(lag, 1.0 / lag) if lag % 2 else np.concatenate([[0.5], np.ones(lag - 1), [0.5]]) / lag
     half = len(window) // 2
     left = values[half : len(values) - half] - np.convolve(values, window, "valid")
     if len(left) <= lag:
         return 0.0
     power = float(np.square(left).mean())
-    scale = max(float(np.abs(values).max()), 1e-300)
-    return float((left[lag:] * left[:-lag]).mean()) / power if power > (1e-9 * scale) ** 2 else 0.0
+    return float((left[lag:] * left[:-lag]).mean()) / power if power > _FLAT**2 else 0.0
 
 
 def _filled(values: Floats) -> Floats:
