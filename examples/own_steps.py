@@ -45,9 +45,9 @@ class Body(nn.Module):
 
 images, labels = load_digits(return_X_y=True)
 rows = images.reshape(-1, 8, 8)  # eight steps of eight channels, from the upper row of pixels to the lowest
-families = ["SeriesMLP", Summaries]
+families = [Summaries, "SeriesMLP"]  # the first is tried first
 out = "automl-results/own-steps"
 result = automl.search((rows, labels), inputs="sequences", families=families, time_limit=30, out=out, overwrite=True)
-print(result.leaderboard()[["rank", "model", "validation_score", "status"]].head(8).to_string(index=False))
+print(result.leaderboard()[["rank", "model", "validation_score", "status"]].to_string(index=False))
 result.best.export("automl-results/own-steps-model", overwrite=True)
 print(automl.load("automl-results/own-steps-model", families=[Summaries]).predict(rows[:5]))
