@@ -15,6 +15,7 @@ from automl.executors import default_executor
 from automl.launch import Launch
 from automl.options import SearchOptions, families_for, path_option
 from automl.result import SearchResult
+from automl.strategies.base import Schedule
 from automl.study import Callback
 from search_spaces.language import Architecture
 
@@ -53,8 +54,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     class_weight: Any = None,
     families: Sequence[str | type[Architecture]] | None = None,
     space: Mapping[str, Any] | None = None,
-    strategy: str = "tpe",
-    halving: bool = True,
+    strategy: str = "auto",
+    schedule: Schedule = "auto",
     epochs: int | None = None,
     workers: int | None = None,
     executor: str | None = None,
@@ -107,7 +108,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
 
     What is searched:
         families: names or Architecture classes. space: overrides of the space, `{"architecture/MLP/blocks/length": Int(1, 2)}`.
-        strategy: "tpe" or "random". halving: stop poor configurations early (asynchronous successive halving).
+        strategy: who thinks of configurations: "auto", "tpe" or "random". schedule: how long each is trained: "full" trains all
+            to the end, "halving" sends on the best third of each rung (asynchronous); "auto" is the strategy's own choice.
         epochs: of a full training; by the number of rows unless given.
 
     How long and where:
@@ -141,7 +143,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         time_limit=time_limit,
         n_trials=n_trials,
         strategy=strategy,
-        halving=halving,
+        schedule=schedule,
         epochs=epochs,
         seed=seed,
         workers=workers or 0,

@@ -1,4 +1,4 @@
-"""Defaults that depend on the task: how long a full training is, and what is searched under halving."""
+"""Defaults that depend on the task: how long a full training is, and what is searched where trainings pause."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IMAGES_SEEN = 300_000  # by a full training without a time limit, repeats count
 _FEWEST_UNLIMITED = 18  # epochs
 _IMAGE_SHARE = 0.4  # of the time limit: networks of images learn most when the rate falls, so a few long trainings pay
 
-_PATIENT_SCHEDULES = ("Cosine", "Constant")  # under halving: one-cycle's early rungs rank badly
+_PATIENT_SCHEDULES = ("Cosine", "Constant")  # where trainings pause: one-cycle's early rungs rank badly
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def searched_space(
     Raises `SpaceError` where the user's overrides, `given`, don't fit into the space.
     """
     fold = task.folds[0]
-    ours: dict[str, object] = {"recipe/schedule/kind": Choice(*_PATIENT_SCHEDULES)} if options.halving else {}
+    ours: dict[str, object] = {"recipe/schedule/kind": Choice(*_PATIENT_SCHEDULES)} if options.schedule != "full" else {}
     families = families_for(fold.inputs, fold.outputs, families)
     try:
         space = space_for(fold.inputs, fold.outputs, task.losses, families, {**ours, **given})

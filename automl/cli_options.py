@@ -45,6 +45,16 @@ class InputKind(StrEnum):
     texts = "texts"
 
 
+class ScheduleKind(StrEnum):
+    """How long each configuration is trained, as options of the command line."""
+
+    auto = "auto"
+    full = "full"
+    halving = "halving"
+    hyperband = "hyperband"
+    median = "median"
+
+
 class TokenizerKind(StrEnum):
     """Ways to cut texts, as options of the command line."""
 

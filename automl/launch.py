@@ -77,7 +77,13 @@ class Launch:
         self, run: Run, space: Space[Configuration], options: SearchOptions, workers: Workers, spent: float = 0.0
     ) -> SearchResult:
         limits = Limits(options.time_limit, self.started, spent)
-        plan = Plan(cast(int, options.epochs), options.seed, options.n_trials, options.halving)
+        plan = Plan(
+            epochs=cast(int, options.epochs),
+            seed=options.seed,
+            n_trials=options.n_trials,
+            schedule=options.schedule,
+            workers=options.workers,
+        )
         with ExitStack() as stack:
             stack.enter_context(run.store)
             run.store.add_event("started", {"called": self.started, "spent": spent, "options": options.to_dict()})

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from automl.errors import OptionError, nearest
-from automl.strategies import SUGGESTERS
+from automl.strategies import SCHEDULES, STRATEGIES
+from automl.strategies.base import Schedule
 from search_spaces.configuration import FAMILIES
 from search_spaces.language import Architecture
 
@@ -24,8 +25,8 @@ class SearchOptions:
 
     time_limit: float | None = None
     n_trials: int | None = None
-    strategy: str = "tpe"
-    halving: bool = True
+    strategy: str = "auto"
+    schedule: Schedule = "auto"
     epochs: int | None = None
     seed: int = 0
     workers: int = 0
@@ -42,7 +43,8 @@ class SearchOptions:
         _check_whole("seed", self.seed, 0)
         if self.seed is None:
             raise OptionError("seed must be a whole number, at least 0, got None")
-        _check_known("strategy", self.strategy, tuple(SUGGESTERS))
+        _check_known("strategy", self.strategy, STRATEGIES)
+        _check_known("schedule", self.schedule, SCHEDULES)
         _check_known("executor", self.executor, EXECUTORS)
         if self.time_limit is None and self.n_trials is None:
             object.__setattr__(self, "time_limit", DEFAULT_TIME_LIMIT)
@@ -58,6 +60,8 @@ class SearchOptions:
         """Return the options that `to_dict` wrote; options that an old run lacks take their defaults."""
         known = {entry.name for entry in fields(cls)}
         given = {name: value for name, value in data.items() if name in known}
+        if "halving" in data:  # what runs before there were several schedules said
+            given["schedule"] = "halving" if data["halving"] else "full"
         return cls(**{**given, "families": tuple(data["families"])})
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from automl.simulation import Benchmark, Event, Measurement, Simulation, simulate
 from automl.strategies.base import Plan, Proposal, Result, Strategy
 from search_spaces.configuration import Configuration, space_for
 from search_spaces.language import Choice, Infeasible, Space, SpaceError
@@ -21,7 +22,7 @@ from search_spaces.losses import CLASS_LOSSES
 from search_spaces.mlp import MLP
 from search_spaces.spec import CategoricalColumn, Classes, NumericColumn, Table
 
-__all__ = ["Rehearsal", "check_strategy", "example_space"]
+__all__ = ["Benchmark", "Event", "Measurement", "Rehearsal", "Simulation", "check_strategy", "example_space", "simulate"]
 
 Maker: TypeAlias = Callable[[Space[Configuration], Plan], Strategy]
 

@@ -3,61 +3,87 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Literal, Protocol, TypeAlias
 
+from typing_extensions import TypeVar
+
+from search_spaces.base import Scalar
 from search_spaces.configuration import Configuration
+from search_spaces.language import Searchable
+
+F = TypeVar("F", bound=Searchable, default=Configuration)
+
+Schedule: TypeAlias = Literal["auto", "full", "halving", "hyperband", "median"]
 
 
 @dataclass(frozen=True)
-class Proposal:
+class Proposal(Generic[F]):
     """Train configuration `number` from epoch `start` to epoch `stop` of `total`; `start > 0` continues an earlier proposal."""
 
     number: int
-    configuration: Configuration
+    configuration: F
     start: int
     stop: int
     total: int
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Generic[F]):
     """What became of a proposal. `loss` is lower-is-better, whatever the metric; None: it failed.
 
     `ended`: more epochs can't help (it stopped early, reached `total`, or failed), so it must not be continued. A loss that isn't
     finite becomes None, and what failed has ended.
+
+    seconds: what it cost. others: the further objectives of the search, lower is better, in its order; empty where it has none or
+    they aren't known. violation: by how much hard limits were broken, 0 where they held; above 0 nothing was trained, and `loss`
+    is None. curve: (epoch, loss) of each epoch of this proposal, as far as known.
     """
 
-    proposal: Proposal
+    proposal: Proposal[F]
     loss: float | None
     ended: bool
+    seconds: float = 0.0
+    others: tuple[float, ...] = ()
+    violation: float = 0.0
+    curve: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.loss is None or not math.isfinite(self.loss):
+        if self.loss is None or not all(math.isfinite(value) for value in (self.loss, *self.others)):
             object.__setattr__(self, "loss", None)
             object.__setattr__(self, "ended", True)
 
+    @property
+    def values(self) -> tuple[float, ...] | None:
+        """All objectives, the loss first; None where it failed."""
+        return None if self.loss is None else (self.loss, *self.others)
+
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Generic[F]):
     """What a strategy has to keep to.
 
-    epochs: of a full training. seed: all chance comes from it. n_trials: the number of configurations, None for no end.
-    halving: whether trainings begin short, and only the best go on. enqueue: configurations to try right after the default.
+    epochs: of a full training. seed: all chance comes from it. n_trials: the number of configurations, None for no end. schedule:
+    who is trained for how long; "auto" is the strategy's own choice. enqueue: configurations to try right after the default.
+    prior: a user's guess of good values by path, which fades with evidence. workers: how many train at the same time. objectives:
+    how many there are, the loss included.
     """
 
     epochs: int
     seed: int = 0
     n_trials: int | None = None
-    halving: bool = True
-    enqueue: tuple[Configuration, ...] = ()
+    schedule: Schedule = "auto"
+    enqueue: tuple[F, ...] = ()
+    prior: Mapping[str, Scalar] = field(default_factory=dict)
+    workers: int = 1
+    objectives: int = 1
 
 
-class Suggester(Protocol):
+class Suggester(Protocol[F]):
     """Thinks of configurations. It knows nothing of rungs: a schedule (`FullTraining`, `Halving`) says how long each is trained.
 
-    Deterministic: a suggestion depends on the seed, the number and the *sets* of what began and was observed, not on their order.
+    Deterministic: a suggestion depends on the seed, the number, what began and what was observed, in the order of observation.
     """
 
     @property
@@ -65,20 +91,20 @@ class Suggester(Protocol):
         """How many draws made no network and were drawn again."""
         ...
 
-    def suggest(self, number: int) -> Configuration:
+    def suggest(self, number: int) -> F:
         """Return the configuration for a number. Raises `Infeasible` where a bounded number of draws found none."""
         ...
 
-    def begin(self, number: int, configuration: Configuration) -> None:
+    def begin(self, number: int, configuration: F) -> None:
         """Learn that a configuration, suggested here or not, is being trained."""
         ...
 
-    def observe(self, result: Result) -> None:
+    def observe(self, result: Result[F]) -> None:
         """Learn from a result."""
         ...
 
 
-class Strategy(Protocol):
+class Strategy(Protocol[F]):
     """Decides what runs next. Deterministic: the same seed and the same calls give the same proposals.
 
     The study calls `ask` whenever a worker is free or about to be, `tell` once for each proposal in order of completion. When it
@@ -101,14 +127,14 @@ class Strategy(Protocol):
         """Numbers of configurations that will never be continued: their checkpoints may go."""
         ...
 
-    def ask(self, room: int) -> list[Proposal]:
+    def ask(self, room: int) -> list[Proposal[F]]:
         """Return at most `room` proposals; an empty list means: nothing until something is told."""
         ...
 
-    def tell(self, results: Sequence[Result]) -> None:
+    def tell(self, results: Sequence[Result[F]]) -> None:
         """Learn from results."""
         ...
 
-    def adopt(self, proposals: Sequence[Proposal]) -> None:
+    def adopt(self, proposals: Sequence[Proposal[F]]) -> None:
         """Take over proposals that were asked in an earlier process, as if this object had made them."""
         ...

@@ -13,11 +13,11 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Generic
 
 from automl.errors import RunError
-from automl.strategies.base import Plan, Proposal, Result, Suggester
+from automl.strategies.base import F, Plan, Proposal, Result, Suggester
 from automl.strategies.schedules import Configurations
-from search_spaces.configuration import Configuration
 from search_spaces.language import Space
 
 ETA = 3
@@ -45,17 +45,17 @@ class _Rung:
         return len(self.begun) > len(self.told)
 
 
-class Halving:
+class Halving(Generic[F]):
     """A strategy that trains each configuration to the first rung, and the best of each rung to the next one.
 
     Its space should hold schedules that don't fall before the end of a rung (cosine, constant): one-cycle ranks badly early.
     """
 
-    def __init__(self, suggester: Suggester, space: Space[Configuration], plan: Plan) -> None:
+    def __init__(self, suggester: Suggester[F], space: Space[F], plan: Plan[F]) -> None:
         self._suggester = suggester
         self._configurations = Configurations(suggester, space, plan)
         self._rungs = [_Rung(stop) for stop in rungs(plan.epochs)]
-        self._members: dict[int, Configuration] = {}
+        self._members: dict[int, F] = {}
         self._ended: set[int] = set()
         self._closed: set[int] = set()
 
@@ -79,9 +79,9 @@ class Halving:
             return frozenset(self._members) - {n for rung in self._rungs for n in rung.begun - rung.told}
         return frozenset(self._closed)
 
-    def ask(self, room: int) -> list[Proposal]:
+    def ask(self, room: int) -> list[Proposal[F]]:
         """Return at most `room` proposals: first continuations, of the longest trained, then new configurations."""
-        proposals: list[Proposal] = []
+        proposals: list[Proposal[F]] = []
         while len(proposals) < room:
             proposal = self._continuation() or self._beginning()
             if proposal is None:
@@ -89,7 +89,7 @@ class Halving:
             proposals.append(proposal)
         return proposals
 
-    def tell(self, results: Sequence[Result]) -> None:
+    def tell(self, results: Sequence[Result[F]]) -> None:
         """Learn from results."""
         for result in results:
             self._suggester.observe(result)
@@ -106,25 +106,25 @@ class Halving:
             if level < len(self._rungs) - 1:
                 self._closed |= {last for _, last in rung.ranking[FRONT:]} - self._rungs[level + 1].begun
 
-    def adopt(self, proposals: Sequence[Proposal]) -> None:
+    def adopt(self, proposals: Sequence[Proposal[F]]) -> None:
         """Take over proposals that were asked in an earlier process."""
         for proposal in proposals:
             if proposal.number not in self._members:
                 self._configurations.adopt(proposal.number, proposal.configuration)
             self._begin(proposal)
 
-    def _begin(self, proposal: Proposal) -> Proposal:
+    def _begin(self, proposal: Proposal[F]) -> Proposal[F]:
         self._members[proposal.number] = proposal.configuration
         self._rungs[self._level(proposal)].begun.add(proposal.number)
         return proposal
 
-    def _beginning(self) -> Proposal | None:
+    def _beginning(self) -> Proposal[F] | None:
         if self._configurations.exhausted:
             return None
         number, configuration = self._configurations.hand_out()
         return self._begin(Proposal(number, configuration, 0, self._rungs[0].stop, self._rungs[-1].stop))
 
-    def _continuation(self) -> Proposal | None:
+    def _continuation(self) -> Proposal[F] | None:
         for level in reversed(range(len(self._rungs) - 1)):
             number = self._promotable(level)
             if number is not None:
@@ -148,7 +148,7 @@ class Halving:
             return self._configurations.exhausted
         return self._complete(level - 1) and self._promotable(level - 1) is None
 
-    def _level(self, proposal: Proposal) -> int:
+    def _level(self, proposal: Proposal[F]) -> int:
         for level, rung in enumerate(self._rungs):
             if rung.stop == proposal.stop:
                 return level

@@ -20,9 +20,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from automl.strategies.base import F
 from automl.strategies.coding import decoded
 from search_spaces.base import Infeasible, Leaf, Scalar, SpaceError
-from search_spaces.configuration import Configuration
 from search_spaces.language import Space
 from search_spaces.leaves import FloatRange, IntRange, Options
 
@@ -52,7 +52,7 @@ class Model:
             self._study = optuna.create_study(sampler=_Grouped(tpe, groups(trials)))
             self._study.add_trials(trials + [self._trial(point, None, TrialState.RUNNING) for point in running])
 
-    def draw(self, space: Space[Configuration]) -> Configuration:
+    def draw(self, space: Space[F]) -> F:
         """Return a configuration, another one each time. Raises `Infeasible` where it makes no network."""
         with _quiet():
             trial = self._study.ask()

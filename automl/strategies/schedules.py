@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic
 
-from automl.strategies.base import Plan, Proposal, Result, Suggester
-from search_spaces.configuration import Configuration
+from automl.strategies.base import F, Plan, Proposal, Result, Suggester
 from search_spaces.domains import Infeasible
 from search_spaces.language import Space
 
 
-class Configurations:
+class Configurations(Generic[F]):
     """Hands out configurations by number: the space's default, those enqueued, then what the suggester thinks of.
 
     Raises `SpaceError` for an enqueued configuration that lies outside of the space.
     """
 
-    def __init__(self, suggester: Suggester, space: Space[Configuration], plan: Plan) -> None:
+    def __init__(self, suggester: Suggester[F], space: Space[F], plan: Plan[F]) -> None:
         for configuration in plan.enqueue:
             space.check(configuration)
         self._suggester = suggester
@@ -29,23 +29,23 @@ class Configurations:
         """Whether all have been handed out."""
         return self._count is not None and self._next >= self._count
 
-    def hand_out(self) -> tuple[int, Configuration]:
+    def hand_out(self) -> tuple[int, F]:
         """Return the next number and its configuration."""
         number = self._next
         configuration = self._known[number] if number < len(self._known) else self._suggester.suggest(number)
         self.adopt(number, configuration)
         return number, configuration
 
-    def adopt(self, number: int, configuration: Configuration) -> None:
+    def adopt(self, number: int, configuration: F) -> None:
         """Count a configuration as handed out."""
         self._next = max(self._next, number + 1)
         self._suggester.begin(number, configuration)
 
 
-class FullTraining:
+class FullTraining(Generic[F]):
     """A strategy that trains each configuration from its first epoch to its last."""
 
-    def __init__(self, suggester: Suggester, space: Space[Configuration], plan: Plan) -> None:
+    def __init__(self, suggester: Suggester[F], space: Space[F], plan: Plan[F]) -> None:
         self._suggester = suggester
         self._configurations = Configurations(suggester, space, plan)
         self._epochs = plan.epochs
@@ -66,27 +66,27 @@ class FullTraining:
         """Numbers of configurations that will never be continued: all that were told."""
         return frozenset(self._closed)
 
-    def ask(self, room: int) -> list[Proposal]:
+    def ask(self, room: int) -> list[Proposal[F]]:
         """Return as many proposals as there is room for."""
-        proposals: list[Proposal] = []
+        proposals: list[Proposal[F]] = []
         while len(proposals) < room and not self.done:
             number, configuration = self._configurations.hand_out()
             proposals.append(Proposal(number, configuration, 0, self._epochs, self._epochs))
         return proposals
 
-    def tell(self, results: Sequence[Result]) -> None:
+    def tell(self, results: Sequence[Result[F]]) -> None:
         """Learn from results."""
         for result in results:
             self._suggester.observe(result)
             self._closed.add(result.proposal.number)
 
-    def adopt(self, proposals: Sequence[Proposal]) -> None:
+    def adopt(self, proposals: Sequence[Proposal[F]]) -> None:
         """Take over proposals that were asked in an earlier process."""
         for proposal in proposals:
             self._configurations.adopt(proposal.number, proposal.configuration)
 
 
-def _default(space: Space[Configuration]) -> list[Configuration]:
+def _default(space: Space[F]) -> list[F]:
     """Return the default as the only item, or nothing where the space leaves it no network."""
     try:
         return [space.default()]

@@ -13,11 +13,11 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Generic
 
-from automl.strategies.base import Result
+from automl.strategies.base import F, Result
 from automl.strategies.coding import coded
 from search_spaces.base import Infeasible, Leaf, Scalar
-from search_spaces.configuration import Configuration
 from search_spaces.language import Space
 from search_spaces.variation import mutate, sample
 
@@ -37,14 +37,14 @@ class Trace:
     failed: bool = False
 
 
-class TPE:
+class TPE(Generic[F]):
     """A suggester: tree-structured Parzen estimators (Bergstra et al. 2011; multivariate, Falkner et al. 2018), from Optuna.
 
     Before `ENOUGH` configurations have a loss there is nothing to model. Two of three of these first ones are the space's default
     with a few decisions changed, because a good default is nearer to the best than a random draw is; the others are random.
     """
 
-    def __init__(self, space: Space[Configuration], seed: int) -> None:
+    def __init__(self, space: Space[F], seed: int) -> None:
         self._space = space
         self._seed = seed
         self._points: dict[int, dict[str, float]] = {}
@@ -57,7 +57,7 @@ class TPE:
         """How many draws made no network and were drawn again."""
         return self._refused.total()
 
-    def begin(self, number: int, configuration: Configuration) -> None:
+    def begin(self, number: int, configuration: F) -> None:
         """Take a configuration for running until something is observed of it."""
         made = dict(configuration.decisions())
         point = self._points[number] = {}
@@ -69,7 +69,7 @@ class TPE:
 
         self._space.draw(choose)
 
-    def observe(self, result: Result) -> None:
+    def observe(self, result: Result[F]) -> None:
         """Learn from a result."""
         trace = self._traces.setdefault(result.proposal.number, Trace())
         trace.ended = trace.ended or result.ended
@@ -78,7 +78,7 @@ class TPE:
         else:
             trace.losses[result.proposal.stop] = result.loss
 
-    def suggest(self, number: int) -> Configuration:
+    def suggest(self, number: int) -> F:
         """Return a configuration. Raises `Infeasible` where a bounded number of draws made no network."""
         rng = random.Random(f"tpe/{self._seed}/{number}")
         if sum(not trace.failed for trace in self._traces.values()) >= ENOUGH:
@@ -93,7 +93,7 @@ class TPE:
             return sample(self._space, rng, self._refused)
         return sample(self._space, rng, self._refused) if number % 3 == 0 else self._near_default(rng)
 
-    def _near_default(self, rng: random.Random) -> Configuration:
+    def _near_default(self, rng: random.Random) -> F:
         """Return the default with `CHANGES` decisions changed, and what these open."""
         try:
             changed = self._space.default()

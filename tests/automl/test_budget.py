@@ -67,8 +67,8 @@ def test_under_halving_schedules_are_patient(toy_task):
         space, _ = searched_space(toy_task(), SearchOptions(n_trials=1, **options), FAMILIES, {})
         return set(space.leaves()["recipe/schedule/kind"].values)
 
-    assert kinds(halving=True) == {"Cosine", "Constant"}
-    assert "OneCycle" in kinds(halving=False)
+    assert kinds(schedule="halving") == {"Cosine", "Constant"}
+    assert "OneCycle" in kinds(schedule="full")
 
 
 def test_a_wrong_override_says_that_it_is_of_the_space(toy_task):

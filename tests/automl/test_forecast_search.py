@@ -34,7 +34,7 @@ def result(data, tmp_path_factory):
         epochs=4,
         families=["SeriesMLP"],
         executor="inline",
-        halving=False,
+        schedule="full",
         out=tmp_path_factory.mktemp("forecast") / "run",
     )
 

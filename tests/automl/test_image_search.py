@@ -56,7 +56,7 @@ def disk(tmp_path_factory, stripes, write_photos):
 def result(tmp_path_factory, stripes):
     """Return the result of a search of networks of all families, and all baselines."""
     out = tmp_path_factory.mktemp("search") / "run"
-    return automl.search(stripes(), n_trials=3, epochs=9, halving=False, out=out, **QUICK)
+    return automl.search(stripes(), n_trials=3, epochs=9, schedule="full", out=out, **QUICK)
 
 
 def forms(disk, images, labels):
@@ -220,7 +220,7 @@ def test_a_broken_file_is_named_and_left_out(stripes, write_photos, tmp_path, ca
 def test_numbers_are_learnt_from_images(stripes, tmp_path):
     images, _ = stripes()
     light = images.mean((1, 2, 3)) * 1000
-    result = automl.search((images, light), n_trials=2, epochs=9, halving=False, out=tmp_path / "run", **QUICK, **SMALL)
+    result = automl.search((images, light), n_trials=2, epochs=9, schedule="full", out=tmp_path / "run", **QUICK, **SMALL)
     board = result.leaderboard()
     assert (result.run.task.kind, result.run.task.metric) == ("regression", "rmse")
     assert set(board.query("family == 'baseline'")["model"]) == {"mean", "linear", "boosting"}
@@ -370,7 +370,7 @@ class Undeclared(Architecture):
 
 
 def test_a_family_of_ones_own_is_searched_saved_and_loaded(stripes, tmp_path):
-    options = {**QUICK, "n_trials": 3, "epochs": 30, "halving": False, "baselines": False, "out": tmp_path / "run"}
+    options = {**QUICK, "n_trials": 3, "epochs": 30, "schedule": "full", "baselines": False, "out": tmp_path / "run"}
     result = automl.search(stripes(), families=[Mine], **options)
     assert {entry.family for entry in result.entries} == {"Mine"}
     assert all(4 <= record.proposal.configuration.architecture.width <= 16 for record in result.run.store.records())

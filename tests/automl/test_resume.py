@@ -145,9 +145,9 @@ def test_a_search_killed_twice_loses_and_repeats_nothing(begin, place):
 
 def test_a_killed_search_comes_to_the_end_of_one_that_was_left_alone(begin, place, slow_family, tmp_path):
     run = place / "run"
-    before, _, _ = stop_after(begin(*search("random", "--n-trials", "6", "--no-halving")), run, 2, signal.SIGKILL)
+    before, _, _ = stop_after(begin(*search("random", "--n-trials", "6", "--schedule", "full")), run, 2, signal.SIGKILL)
     resumed = automl.search(resume=run, families=[slow_family], verbose=False)
-    options = {"n_trials": 6, "epochs": 3, "folds": 1, "executor": "inline", "strategy": "random", "halving": False}
+    options = {"n_trials": 6, "epochs": 3, "folds": 1, "executor": "inline", "strategy": "random", "schedule": "full"}
     whole = automl.search(
         place / "sales.csv",
         target="sold",

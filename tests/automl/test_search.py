@@ -65,7 +65,7 @@ def test_the_best_model_is_a_network_unless_baselines_are_included(result):
 
 def test_with_baselines_included_the_best_of_all_is_taken(tmp_path):
     space = {"recipe/optimizer/kind": "SGD", "recipe/optimizer/SGD/lr": 1e-3}
-    kwargs = {**QUICK, "space": space, "executor": "inline", "out": tmp_path / "run", "halving": False, "epochs": 1}
+    kwargs = {**QUICK, "space": space, "executor": "inline", "out": tmp_path / "run", "schedule": "full", "epochs": 1}
     result = automl.search(table(), target="sold", n_trials=1, include_baselines=True, **kwargs)
     assert result.best_entry.is_baseline
     assert set(result.best.predict(table(20))) <= {"yes", "no"}
@@ -161,7 +161,7 @@ def test_resuming_with_more_trials_goes_on(tmp_path):
 
 
 def test_checkpoints_of_losers_are_deleted_but_for_the_best_few(tmp_path):
-    kwargs = {**QUICK, "epochs": 1, "executor": "inline", "out": tmp_path / "run", "halving": False, "baselines": False}
+    kwargs = {**QUICK, "epochs": 1, "executor": "inline", "out": tmp_path / "run", "schedule": "full", "baselines": False}
     result = automl.search(table(), target="sold", n_trials=9, strategy="random", **kwargs)
     checkpoints = Checkpoints(result.path / "checkpoints")
     kept = [entry.number for entry in result.entries if checkpoints.exists(entry.number, 0, 1)]
@@ -245,7 +245,7 @@ def test_what_resume_was_told_stands_when_it_is_resumed_again(tmp_path):
 
 
 def test_what_the_end_of_the_time_cut_is_finished_when_more_time_is_given(tmp_path):
-    kwargs = {"out": tmp_path / "run", "verbose": False, "epochs": 3000, "folds": 1, "executor": "inline", "halving": False}
+    kwargs = {"out": tmp_path / "run", "verbose": False, "epochs": 3000, "folds": 1, "executor": "inline", "schedule": "full"}
     first = automl.search(table(2000), target="sold", time_limit=3, baselines=False, **kwargs)
     [cut] = first.entries
     assert cut.status == "cut"
@@ -267,7 +267,7 @@ def test_progress_shows_the_scores_of_the_board(tmp_path):
     def look(progress):
         seen.update({entry.name: entry.score for entry in (*progress.latest, *progress.baselines)})
 
-    kwargs = {"epochs": 2, "verbose": False, "executor": "inline", "out": tmp_path / "run", "halving": False}
+    kwargs = {"epochs": 2, "verbose": False, "executor": "inline", "out": tmp_path / "run", "schedule": "full"}
     result = automl.search(table(90), target="sold", n_trials=2, folds=3, repeats=2, callbacks=[look], **kwargs)
     board = result.leaderboard().set_index("model")["validation_score"]
     assert seen == pytest.approx(board.to_dict())

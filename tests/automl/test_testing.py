@@ -60,7 +60,7 @@ class NoDefault(Broken):
 
 class Forgetful(Broken):
     def __init__(self, space: Space[Configuration], plan: Plan) -> None:
-        super().__init__(space, replace(plan, halving=False))
+        super().__init__(space, replace(plan, schedule="full"))
 
     def adopt(self, proposals: Sequence[Proposal]) -> None:
         pass

@@ -30,7 +30,7 @@ WORDS = ["red", "green", "blue", "car", "bike", "train", "the", "a", "is", "was"
 TEXTS = [" ".join(RNG.choice(WORDS, RNG.integers(3, 9))) for _ in range(N)]
 LABELS = ["warm" if "red" in text.split() else "cold" for text in TEXTS]
 TABLE = pd.DataFrame({"text": TEXTS, "x": RNG.normal(size=N), "w": RNG.choice(["p", "q"], N), "kind": LABELS})
-QUICK = {"n_trials": 2, "epochs": 6, "folds": 1, "executor": "inline", "verbose": False, "halving": False}
+QUICK = {"n_trials": 2, "epochs": 6, "folds": 1, "executor": "inline", "verbose": False, "schedule": "full"}
 
 
 @pytest.fixture(scope="module")

@@ -6,56 +6,56 @@ from dataclasses import replace
 import pytest
 
 from automl.errors import OptionError, SpaceError
-from automl.strategies import SUGGESTERS, strategy_for
-from automl.strategies.base import Plan, Result, Strategy
+from automl.strategies import SCHEDULES, STRATEGIES, strategy_for
+from automl.strategies.base import Plan, Result, Schedule, Strategy
 from automl.testing import Rehearsal, check_strategy, example_space
 from search_spaces.configuration import Configuration
 from search_spaces.language import Infeasible, Space
 from search_spaces.mlp import MLP
 from search_spaces.optimizers import OneCycle, Recipe
 
-EVERY = [(name, halving) for name in SUGGESTERS for halving in (True, False)]
+EVERY = [(name, schedule) for name in STRATEGIES for schedule in SCHEDULES if schedule != "auto"] + [("auto", "auto")]
 
 
-def make(name: str, halving: bool, space: Space[Configuration], plan: Plan) -> Strategy:
-    return strategy_for(name, space, replace(plan, halving=halving))
+def make(name: str, schedule: Schedule, space: Space[Configuration], plan: Plan) -> Strategy:
+    return strategy_for(name, space, replace(plan, schedule=schedule))
 
 
-@pytest.mark.parametrize(("name", "halving"), EVERY)
-def test_contract(name: str, halving: bool):
-    check_strategy(lambda space, plan: make(name, halving, space, plan), asks=60)
+@pytest.mark.parametrize(("name", "schedule"), EVERY)
+def test_contract(name: str, schedule: Schedule):
+    check_strategy(lambda space, plan: make(name, schedule, space, plan), asks=60)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "halving"), EVERY)
-def test_contract_over_two_hundred_asks(name: str, halving: bool):
-    check_strategy(lambda space, plan: make(name, halving, space, plan))
+@pytest.mark.parametrize(("name", "schedule"), EVERY)
+def test_contract_over_two_hundred_asks(name: str, schedule: Schedule):
+    check_strategy(lambda space, plan: make(name, schedule, space, plan))
 
 
-@pytest.mark.parametrize(("name", "halving"), EVERY)
-def test_the_order_in_which_an_earlier_process_is_told_of_does_not_matter(name: str, halving: bool):
-    rehearsal = Rehearsal(lambda space, plan: make(name, halving, space, plan), example_space(), Plan(epochs=9, seed=3))
+@pytest.mark.parametrize(("name", "schedule"), EVERY)
+def test_the_order_in_which_an_earlier_process_is_told_of_does_not_matter(name: str, schedule: Schedule):
+    rehearsal = Rehearsal(lambda space, plan: make(name, schedule, space, plan), example_space(), Plan(epochs=9, seed=3))
     rehearsal.run(40)
     shuffled = random.Random(0).sample(rehearsal.told, len(rehearsal.told))
-    other = make(name, halving, rehearsal.space, rehearsal.plan)
+    other = make(name, schedule, rehearsal.space, rehearsal.plan)
     other.adopt(rehearsal.asked)
     other.tell(shuffled)
     assert other.ask(3) == rehearsal.strategy.ask(3)
     assert other.closed == rehearsal.strategy.closed
 
 
-@pytest.mark.parametrize(("name", "halving"), EVERY)
-def test_seeds_differ(name: str, halving: bool):
-    first, second = (make(name, halving, example_space(), Plan(epochs=9, seed=seed)).ask(5) for seed in (0, 1))
+@pytest.mark.parametrize(("name", "schedule"), EVERY)
+def test_seeds_differ(name: str, schedule: Schedule):
+    first, second = (make(name, schedule, example_space(), Plan(epochs=9, seed=seed)).ask(5) for seed in (0, 1))
     assert first[0] == second[0]
     assert all(a != b for a, b in zip(first[1:], second[1:], strict=True))
 
 
-@pytest.mark.parametrize(("name", "halving"), EVERY)
-def test_enqueued_configurations_follow_the_default(name: str, halving: bool):
+@pytest.mark.parametrize(("name", "schedule"), EVERY)
+def test_enqueued_configurations_follow_the_default(name: str, schedule: Schedule):
     space = example_space()
     wanted = tuple(replace(space.default(), recipe=Recipe(batch_size=size)) for size in (32, 64))
-    strategy = make(name, halving, space, Plan(epochs=9, enqueue=wanted))
+    strategy = make(name, schedule, space, Plan(epochs=9, enqueue=wanted))
     assert [p.configuration for p in strategy.ask(3)] == [space.default(), *wanted]
 
 
@@ -66,7 +66,7 @@ def test_what_is_enqueued_must_lie_in_the_space():
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():
-    with pytest.raises(OptionError, match=r"must be one of tpe, random, got 'rndom'; did you mean 'random'"):
+    with pytest.raises(OptionError, match=r"must be one of auto, .*, got 'rndom'; did you mean 'random'"):
         strategy_for("rndom", example_space(), Plan(epochs=9))
 
 
@@ -79,12 +79,12 @@ class Narrow(MLP):
             raise Infeasible("too much dropout")
 
 
-@pytest.mark.parametrize("name", SUGGESTERS)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_infeasible_draws_are_drawn_again_and_counted(name: str):
     from search_spaces.language import OneOf
 
     space = Space(Configuration, {"architecture": OneOf(Narrow)})
-    strategy = strategy_for(name, space, Plan(epochs=9, halving=False))
+    strategy = strategy_for(name, space, Plan(epochs=9, schedule="full"))
     for _ in range(30):
         (proposal,) = strategy.ask(1)
         assert isinstance(proposal.configuration.architecture, Narrow)
@@ -99,7 +99,7 @@ class Never(MLP):
         raise Infeasible("never")
 
 
-@pytest.mark.parametrize("name", SUGGESTERS)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_a_space_without_networks_says_so(name: str):
     from search_spaces.language import OneOf
 

@@ -56,7 +56,7 @@ def test_failures_have_no_place():
 
 def searched(name: str, loss: Callable[[Configuration], float | None], asks: int = 60, seed: int = 0) -> list[Configuration]:
     """Ask for configurations one after the other, and tell the loss of each."""
-    strategy = strategy_for(name, example_space(), Plan(epochs=9, halving=False, seed=seed))
+    strategy = strategy_for(name, example_space(), Plan(epochs=9, schedule="full", seed=seed))
     found = []
     for _ in range(asks):
         (proposal,) = strategy.ask(1)
@@ -91,7 +91,7 @@ def test_it_learns_from_failures():
 
 def test_the_history_is_capped():
     tpe = TPE(example_space(), 0)
-    random_search = strategy_for("random", example_space(), Plan(epochs=9, halving=False))
+    random_search = strategy_for("random", example_space(), Plan(epochs=9, schedule="full"))
     for proposal in random_search.ask(BEST + RECENT + 100):
         tpe.begin(proposal.number, proposal.configuration)
         tpe.observe(Result(proposal, float(proposal.number), ended=True))
@@ -100,9 +100,9 @@ def test_the_history_is_capped():
 
 
 def test_an_ask_stays_quick_at_a_thousand_trials():
-    strategy = strategy_for("tpe", example_space(), Plan(epochs=9, halving=False))
-    strategy.adopt(strategy_for("random", example_space(), Plan(epochs=9, halving=False)).ask(1000))
-    strategy.tell(_results(strategy_for("random", example_space(), Plan(epochs=9, halving=False)).ask(1000)))
+    strategy = strategy_for("tpe", example_space(), Plan(epochs=9, schedule="full"))
+    strategy.adopt(strategy_for("random", example_space(), Plan(epochs=9, schedule="full")).ask(1000))
+    strategy.tell(_results(strategy_for("random", example_space(), Plan(epochs=9, schedule="full")).ask(1000)))
     strategy.ask(1)
     took = []
     for _ in range(5):
@@ -122,7 +122,7 @@ def test_optuna_groups_as_we_do():
     from automl.strategies.optuna_samplers import Model, groups
 
     tpe = TPE(example_space(), 0)
-    proposals = strategy_for("random", example_space(), Plan(epochs=9, halving=False)).ask(100)
+    proposals = strategy_for("random", example_space(), Plan(epochs=9, schedule="full")).ask(100)
     for proposal in proposals:
         tpe.begin(proposal.number, proposal.configuration)
     model = Model(tpe._leaves, [(point, i) for i, point in enumerate(tpe._points.values())], [], 0)
@@ -143,7 +143,7 @@ def test_every_kind_of_leaf_survives():
         "architecture/MLP/dropout": 0.25,
         "recipe/optimizer/kind": Choice("Momentum"),
     }
-    strategy = strategy_for("tpe", Space(Configuration, overrides), Plan(epochs=9, halving=False))
+    strategy = strategy_for("tpe", Space(Configuration, overrides), Plan(epochs=9, schedule="full"))
     for _ in range(30):
         (proposal,) = strategy.ask(1)
         assert proposal.configuration.recipe.batch_size == 64
@@ -171,7 +171,7 @@ from automl.strategies.base import Plan, Result
 from automl.testing import example_space
 import hashlib, sys
 assert "optuna" not in sys.modules
-strategy = strategy_for("tpe", example_space(), Plan(9, halving=False))
+strategy = strategy_for("tpe", example_space(), Plan(9, schedule="full"))
 for i in range(20):
     (proposal,) = strategy.ask(1)
     strategy.tell([Result(proposal, (i * 7 % 10) / 10, True)])

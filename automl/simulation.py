@@ -1,0 +1,174 @@
+"""Searches in simulated time: a strategy, a benchmark whose trainings are recorded, and any number of workers.
+
+    simulation = simulate("bayes", MyBenchmark(), workers=8, budget=100.0)
+    simulation.best()
+
+Nothing is trained and no time passes: a training ends after the cost that the benchmark has recorded for it. So a strategy can be
+tried on hours of training in seconds, and a run depends on its seed alone.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeAlias
+
+from automl.errors import OptionError
+from automl.strategies import strategy_for
+from automl.strategies.base import F, Plan, Proposal, Result, Strategy
+from search_spaces.language import Space
+
+__all__ = ["Benchmark", "Event", "Maker", "Measurement", "Simulation", "simulate"]
+
+MOST_WORKERS = 100_000
+
+Maker: TypeAlias = Callable[[Space[F], Plan[F]], Strategy[F]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a training gave: see `Result` for the fields. seconds: what it cost, in the benchmark's unit, at least 0.
+
+    ended: it stopped by itself, and more epochs can't help.
+    """
+
+    loss: float | None
+    seconds: float
+    others: tuple[float, ...] = ()
+    ended: bool = False
+    violation: float = 0.0
+    curve: tuple[tuple[int, float], ...] = ()
+
+
+class Benchmark(Protocol[F]):
+    """Trainings whose outcomes are recorded or modelled."""
+
+    @property
+    def space(self) -> Space[F]:
+        """What is searched."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs a full training has."""
+        ...
+
+    def train(self, configuration: F, start: int, stop: int, seed: int) -> Measurement:
+        """Return the outcome of training on from epoch `start` to `stop`, and what these epochs cost.
+
+        Equal arguments must give equal outcomes. `seed` is the simulation's, for benchmarks that hold several runs of each.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Event(Generic[F]):
+    """A training that ended. time: simulated, since the begin. spent: the cost of all trainings that had ended by then."""
+
+    time: float
+    spent: float
+    result: Result[F]
+
+    @property
+    def proposal(self) -> Proposal[F]:
+        """What was trained."""
+        return self.result.proposal
+
+
+@dataclass
+class Simulation(Generic[F]):
+    """What happened, in the order of time. asks, tells: seconds of real time of each call of the strategy."""
+
+    events: list[Event[F]] = field(default_factory=list)
+    asks: list[float] = field(default_factory=list)
+    tells: list[float] = field(default_factory=list)
+    proposed: int = 0
+
+    def best(self) -> Result[F] | None:
+        """Return the lowest loss among the longest trainings; None where nothing was scored."""
+        scored = [event.result for event in self.events if event.result.loss is not None]
+        longest = max((result.proposal.stop for result in scored), default=0)
+        return min((result for result in scored if result.proposal.stop == longest), key=_loss, default=None)
+
+
+def _loss(result: Result[F]) -> float:
+    return float("inf") if result.loss is None else result.loss
+
+
+def simulate(
+    strategy: str | Maker[F],
+    benchmark: Benchmark[F],
+    *,
+    budget: float,
+    workers: int = 1,
+    seed: int = 0,
+    plan: Plan[F] | None = None,
+) -> Simulation[F]:
+    """Search on a benchmark until its budget is spent or the strategy is done, and return what happened.
+
+    strategy: a name, or a function (space, plan) that makes one. budget: of all workers together, in the benchmark's unit of
+    cost; a training that would go beyond it is charged and lost. workers: how many train at the same time, asynchronously:
+    whoever is free asks at once. plan: what the strategy is told; `epochs`, `seed` and `workers` are filled in.
+
+    Deterministic: trainings that end at the same time are told in the order in which they began.
+    """
+    if not 1 <= workers <= MOST_WORKERS:
+        raise OptionError(f"workers must be from 1 to {MOST_WORKERS}, got {workers}")
+    if not budget > 0:
+        raise OptionError(f"budget must be above 0, got {budget}")
+    given: Plan[F] = Plan(benchmark.epochs) if plan is None else plan
+    told = Plan(benchmark.epochs, seed, given.n_trials, given.schedule, given.enqueue, given.prior, workers, given.objectives)
+    made = strategy_for(strategy, benchmark.space, told) if isinstance(strategy, str) else strategy(benchmark.space, told)
+    return _Clock(made, benchmark, workers, budget, seed).run()
+
+
+class _Clock(Generic[F]):
+    """A simulation on its way. running: (end, order, result) of trainings that were begun."""
+
+    def __init__(self, strategy: Strategy[F], benchmark: Benchmark[F], workers: int, budget: float, seed: int) -> None:
+        self._strategy = strategy
+        self._benchmark = benchmark
+        self._workers = workers
+        self._left = budget
+        self._seed = seed
+        self._now = 0.0
+        self._spent = 0.0
+        self._running: list[tuple[float, int, Result[F]]] = []
+        self._simulation: Simulation[F] = Simulation()
+
+    def run(self) -> Simulation[F]:
+        while True:
+            self._fill()
+            if not self._running:
+                return self._simulation
+            self._now, _, result = heapq.heappop(self._running)
+            self._spent += result.seconds
+            self._simulation.events.append(Event(self._now, self._spent, result))
+            began = time.perf_counter()
+            self._strategy.tell([result])
+            self._simulation.tells.append(time.perf_counter() - began)
+
+    def _fill(self) -> None:
+        """Give work to all who are free, as far as the budget goes."""
+        while self._left > 0 and len(self._running) < self._workers and not self._strategy.done:
+            began = time.perf_counter()
+            proposals = self._strategy.ask(self._workers - len(self._running))
+            self._simulation.asks.append(time.perf_counter() - began)
+            if not proposals:
+                return
+            for proposal in proposals:
+                self._begin(proposal)
+
+    def _begin(self, proposal: Proposal[F]) -> None:
+        measured = self._benchmark.train(proposal.configuration, proposal.start, proposal.stop, self._seed)
+        order = self._simulation.proposed
+        self._simulation.proposed += 1
+        fits = measured.seconds <= self._left + 1e-9
+        self._left = max(0.0, self._left - measured.seconds)
+        if not fits:
+            return
+        ended = measured.ended or measured.loss is None or proposal.stop >= proposal.total
+        result = Result(proposal, measured.loss, ended, measured.seconds, measured.others, measured.violation, measured.curve)
+        heapq.heappush(self._running, (self._now + measured.seconds, order, result))

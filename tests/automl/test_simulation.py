@@ -1,0 +1,100 @@
+"""Simulated time: costs add up, workers overlap, what doesn't fit is lost, equal seeds give equal runs."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from automl.errors import OptionError
+from automl.strategies.base import Plan
+from automl.testing import Measurement, Simulation, example_space, simulate
+from search_spaces.configuration import Configuration
+from search_spaces.language import Space
+
+EPOCHS = 9
+
+
+@dataclass
+class Made:
+    """Wider networks are better and slower; every seventh epoch asked for fails."""
+
+    space: Space[Configuration]
+    epochs: int = EPOCHS
+    failing: bool = False
+
+    def train(self, configuration: Configuration, start: int, stop: int, seed: int) -> Measurement:
+        rate = dict(configuration.decisions())["recipe/batch_size"]
+        loss = None if self.failing and stop == 3 else 1 / rate + 1 / stop + seed
+        return Measurement(loss, seconds=stop - start, curve=((stop, loss),) if loss else ())
+
+
+@pytest.fixture(scope="module")
+def space() -> Space[Configuration]:
+    return example_space()
+
+
+def run(space: Space[Configuration], **options) -> Simulation:
+    return simulate("random", Made(space), **{"budget": 100.0, "plan": Plan(EPOCHS, schedule="full"), **options})
+
+
+def test_one_worker_trains_one_after_the_other(space):
+    simulation = run(space)
+    assert [event.time for event in simulation.events] == [9.0 * i for i in range(1, 12)]
+    assert [event.spent for event in simulation.events] == [event.time for event in simulation.events]
+
+
+def test_a_training_beyond_the_budget_is_charged_and_lost(space):
+    assert run(space).proposed == 12
+    assert len(run(space, budget=9.0).events) == 1
+    assert run(space, budget=8.9).events == []
+
+
+def test_workers_share_the_budget_and_overlap(space):
+    simulation = run(space, workers=4)
+    assert [event.time for event in simulation.events] == [9.0] * 4 + [18.0] * 4 + [27.0] * 3
+    assert simulation.events[-1].spent == 99.0
+
+
+def test_a_thousand_workers_begin_at_once(space):
+    simulation = run(space, workers=1000, budget=9000.0)
+    assert {event.time for event in simulation.events} == {9.0}
+    assert len(simulation.events) == 1000
+
+
+def test_equal_seeds_give_equal_runs_and_others_differ(space):
+    first, second, other = (run(space, workers=3, seed=seed).events for seed in (1, 1, 2))
+    assert first == second
+    assert [event.proposal for event in first] != [event.proposal for event in other]
+
+
+def test_a_plan_with_an_end_ends(space):
+    assert len(run(space, plan=Plan(EPOCHS, n_trials=3, schedule="full")).events) == 3
+
+
+def test_halving_pays_for_added_epochs_only_and_drops_what_failed(space):
+    halving = Plan(EPOCHS, schedule="halving")
+    events = run(space, plan=halving).events
+    paid = [event.proposal.stop - event.proposal.start for event in events]
+    assert [event.result.seconds for event in events] == paid
+    failing = simulate("random", Made(space, failing=True), budget=100.0, plan=halving).events
+    assert {event.proposal.stop for event in failing if event.result.loss is None} == {3}
+    assert max(event.proposal.stop for event in failing) == 3
+
+
+def test_best_is_the_lowest_of_the_longest(space):
+    best = run(space, plan=Plan(EPOCHS, schedule="halving")).best()
+    assert best is not None
+    assert best.proposal.stop == EPOCHS
+    assert Simulation().best() is None
+
+
+def test_a_strategy_may_be_a_function(space):
+    from automl.strategies import strategy_for
+
+    simulation = simulate(lambda space, plan: strategy_for("random", space, plan), Made(space), budget=30.0)
+    assert simulation.events
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 10**9}, {"budget": 0.0}, {"budget": float("nan")}])
+def test_what_makes_no_sense_is_refused(space, options):
+    with pytest.raises(OptionError):
+        run(space, **options)
