@@ -13,7 +13,7 @@ from search_spaces.language import Space
 
 __all__ = ["SCHEDULES", "STRATEGIES", "Plan", "strategy_for"]
 
-# Where suggesters are, which their modules' libraries make slow to import: (module, class), made of (space, seed).
+# Where suggesters are, which their modules' libraries make slow to import: (module, class), made of (space, plan).
 _SUGGESTERS = {
     "tpe": ("tpe", "TPE"),
     "random": ("random_search", "RandomSearch"),
@@ -37,7 +37,7 @@ def strategy_for(name: str, space: Space[F], plan: Plan[F]) -> Strategy[F]:
 def suggester_for(name: str, space: Space[F], plan: Plan[F]) -> Suggester[F]:
     """Return the suggester of this name."""
     module, made = _SUGGESTERS[name]
-    return cast("Suggester[F]", _loaded(module, made)(space, plan.seed))
+    return cast("Suggester[F]", _loaded(module, made)(space, plan))
 
 
 def _loaded(module: str, name: str) -> Any:

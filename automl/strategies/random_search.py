@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from typing import Generic
 
-from automl.strategies.base import F, Result
+from automl.strategies.base import F, Plan, Result
 from search_spaces.language import Space
 from search_spaces.variation import sample
 
@@ -14,9 +14,9 @@ from search_spaces.variation import sample
 class RandomSearch(Generic[F]):
     """A suggester that draws every decision at random, each configuration from a generator of its own."""
 
-    def __init__(self, space: Space[F], seed: int) -> None:
+    def __init__(self, space: Space[F], plan: Plan[F]) -> None:
         self._space = space
-        self._seed = seed
+        self._seed = plan.seed
         self._refused: Counter[str] = Counter()
 
     @property

@@ -13,7 +13,8 @@ import pytest
 
 from automl.strategies import strategy_for
 from automl.strategies.base import Plan, Proposal, Result
-from automl.strategies.tpe import BEST, ENOUGH, RECENT, TPE, Trace, ranked
+from automl.strategies.ranking import ENOUGH, Trace, ranked
+from automl.strategies.tpe import BEST, RECENT, TPE
 from automl.testing import example_space
 from search_spaces.configuration import Configuration
 from search_spaces.language import Choice, OneOf, Space
@@ -90,7 +91,7 @@ def test_it_learns_from_failures():
 
 
 def test_the_history_is_capped():
-    tpe = TPE(example_space(), 0)
+    tpe = TPE(example_space(), Plan(epochs=9))
     random_search = strategy_for("random", example_space(), Plan(epochs=9, schedule="full"))
     for proposal in random_search.ask(BEST + RECENT + 100):
         tpe.begin(proposal.number, proposal.configuration)
@@ -121,7 +122,7 @@ def test_optuna_groups_as_we_do():
 
     from automl.strategies.optuna_samplers import Model, groups
 
-    tpe = TPE(example_space(), 0)
+    tpe = TPE(example_space(), Plan(epochs=9))
     proposals = strategy_for("random", example_space(), Plan(epochs=9, schedule="full")).ask(100)
     for proposal in proposals:
         tpe.begin(proposal.number, proposal.configuration)
