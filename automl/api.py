@@ -56,6 +56,11 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     space: Mapping[str, Any] | None = None,
     strategy: str = "auto",
     schedule: Schedule = "auto",
+    objectives: Sequence[str] = (),
+    max_parameters: float | None = None,
+    max_bytes: float | None = None,
+    max_latency_ms: float | None = None,
+    max_memory: float | None = None,
     epochs: int | None = None,
     workers: int | None = None,
     executor: str | None = None,
@@ -112,6 +117,14 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
             to the end, "halving" sends on the best third of each rung (asynchronous); "auto" is the strategy's own choice.
         epochs: of a full training; by the number of rows unless given.
 
+    What a network may cost:
+        max_parameters, max_bytes (of the file of weights), max_latency_ms (to predict one row: the median of several, one core,
+            the network alone), max_memory (bytes that a training takes, about): hard limits on one network, also where folds make
+            a model of several. What breaks one is refused before it is trained.
+        objectives: what is minimised beside the metric, of "latency", "parameters", "bytes" and "seconds" (of training). The best
+            is still the best by the metric; `front()` has the others worth a look. Times differ from run to run, and with them
+            searches that limit or minimise them.
+
     How long and where:
         time_limit: seconds from call to return (images are read in full). n_trials: configurations to try. Neither: 600 seconds.
         seed: with n_trials and one worker, the same seed gives the same search.
@@ -144,6 +157,11 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         n_trials=n_trials,
         strategy=strategy,
         schedule=schedule,
+        objectives=objectives,
+        max_parameters=max_parameters,
+        max_bytes=max_bytes,
+        max_latency_ms=max_latency_ms,
+        max_memory=max_memory,
         epochs=epochs,
         seed=seed,
         workers=workers or 0,

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from automl.errors import RunError
 
-FORMAT = 1
+FORMAT = 2
 _APPLICATION = 0x4155544F  # "AUTO": tells our files from other people's SQLite files
 _WAIT = 10.0  # seconds for a reader that holds the file for a moment
 
@@ -37,9 +37,13 @@ CREATE TABLE trials (
 CREATE TABLE outcomes (
     place INTEGER PRIMARY KEY, ended_at REAL NOT NULL, trial INTEGER NOT NULL UNIQUE REFERENCES trials (number),
     status TEXT NOT NULL, reason TEXT NOT NULL, score REAL, epochs INTEGER NOT NULL, best_epoch INTEGER NOT NULL,
-    seconds REAL NOT NULL, parameters INTEGER NOT NULL, predict_ms REAL NOT NULL, curve TEXT NOT NULL
+    seconds REAL NOT NULL, parameters INTEGER NOT NULL, predict_ms REAL NOT NULL, curve TEXT NOT NULL,
+    weight_bytes INTEGER NOT NULL, latency_ms REAL NOT NULL, memory_bytes INTEGER NOT NULL, violation REAL NOT NULL
 );
-CREATE TABLE results (proposal INTEGER PRIMARY KEY REFERENCES proposals (id), loss REAL, ended INTEGER NOT NULL);
+CREATE TABLE results (
+    proposal INTEGER PRIMARY KEY REFERENCES proposals (id), loss REAL, ended INTEGER NOT NULL, seconds REAL NOT NULL,
+    others TEXT NOT NULL, violation REAL NOT NULL, curve TEXT NOT NULL
+);
 CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
 """
 

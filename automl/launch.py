@@ -14,6 +14,7 @@ from automl.data.options import DataOptions
 from automl.executors import Workers
 from automl.limits import Limits
 from automl.live import View, announced
+from automl.objectives import Ledger
 from automl.options import SearchOptions
 from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
@@ -83,6 +84,7 @@ class Launch:
             n_trials=options.n_trials,
             schedule=options.schedule,
             workers=options.workers,
+            objectives=1 + len(options.objectives),
         )
         with ExitStack() as stack:
             stack.enter_context(run.store)
@@ -98,6 +100,8 @@ class Launch:
                 limits=limits,
                 seed=options.seed,
                 callbacks=[*self.callbacks, *([view] if view is not None else [])],
+                demands=options.demands,
+                ledger=Ledger(tuple(options.objectives)),
             )
             study.run(baseline_names(run.task) if options.baselines else ())
             run.store.add_event("ended", {"ended_by": study.ended_by, "infeasible": strategy.infeasible})

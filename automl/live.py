@@ -87,7 +87,8 @@ def _state(progress: Progress) -> str:
     counts = (
         f"{progress.configurations} networks, {progress.ended} trials done, {progress.running} running, {progress.failed} failed"
     )
-    return counts + left
+    refused = f", {progress.refused} over a limit" if progress.refused else ""
+    return counts + refused + left
 
 
 def _outcome(entry: Ended) -> str:

@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from automl.demands import Demands
 from automl.errors import OptionError, nearest
+from automl.objectives import OBJECTIVES
 from automl.strategies import SCHEDULES, STRATEGIES
 from automl.strategies.base import Schedule
 from search_spaces.configuration import FAMILIES
 from search_spaces.language import Architecture
 
 EXECUTORS = ("processes", "inline")
+_LIMITS = {"max_parameters": "parameters", "max_latency_ms": "milliseconds", "max_bytes": "bytes", "max_memory": "bytes"}
 DEFAULT_TIME_LIMIT = 600.0  # seconds, where neither a time limit nor a number of trials is given
 
 
@@ -34,6 +37,11 @@ class SearchOptions:
     baselines: bool = True
     include_baselines: bool = False
     families: tuple[str, ...] = ()
+    objectives: Sequence[str] = ()
+    max_parameters: float | None = None
+    max_latency_ms: float | None = None
+    max_bytes: float | None = None
+    max_memory: float | None = None
 
     def __post_init__(self) -> None:
         _check_positive("time_limit", self.time_limit, "seconds")
@@ -46,10 +54,19 @@ class SearchOptions:
         _check_known("strategy", self.strategy, STRATEGIES)
         _check_known("schedule", self.schedule, SCHEDULES)
         _check_known("executor", self.executor, EXECUTORS)
+        for name, unit in _LIMITS.items():
+            _check_positive(name, getattr(self, name), unit)
+        object.__setattr__(self, "objectives", _checked_objectives(self.objectives))
         if self.time_limit is None and self.n_trials is None:
             object.__setattr__(self, "time_limit", DEFAULT_TIME_LIMIT)
         if not self.workers:
             object.__setattr__(self, "workers", available_cores())
+
+    @property
+    def demands(self) -> Demands | None:
+        """What networks must keep to and are measured by; None where nothing is to be measured before training."""
+        demands = Demands(**{name: getattr(self, name) for name in _LIMITS}, is_timed="latency" in self.objectives)
+        return None if demands == Demands() and "bytes" not in self.objectives else demands
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON data."""
@@ -63,6 +80,14 @@ class SearchOptions:
         if "halving" in data:  # what runs before there were several schedules said
             given["schedule"] = "halving" if data["halving"] else "full"
         return cls(**{**given, "families": tuple(data["families"])})
+
+
+def _checked_objectives(given: object) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise OptionError(f"objectives must be a list of names out of {', '.join(OBJECTIVES)}, got {given!r}")
+    for name in given:
+        _check_known("objectives", name, tuple(OBJECTIVES))
+    return tuple(dict.fromkeys(given))
 
 
 def available_cores() -> int:

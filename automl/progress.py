@@ -15,7 +15,10 @@ _KEPT = 5  # configurations whose checkpoints stay whatever the strategy says
 
 @dataclass(frozen=True)
 class Ended:
-    """One configuration or baseline that ended a rung. `loss` is lower-is-better; None: it failed, for `reason`."""
+    """One configuration or baseline that ended a rung. `loss` is lower-is-better; None: it failed, for `reason`.
+
+    is_refused: it broke a hard limit, and wasn't trained.
+    """
 
     name: str
     loss: float | None
@@ -25,13 +28,15 @@ class Ended:
     status: str
     reason: str
     is_baseline: bool
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)
 class Progress:
     """A search at one moment. Times in seconds; `score` is in the metric's own sign, on the choose rows.
 
-    begun, ended, failed: proposals, baselines not counted. running: those at work or queued, baselines included.
+    begun, ended, failed: proposals, baselines not counted. running: those at work or queued, baselines included. refused: those
+    that broke a hard limit, which aren't counted as failed.
     """
 
     elapsed: float
@@ -44,6 +49,7 @@ class Progress:
     best: Ended | None
     baselines: tuple[Ended, ...]
     latest: tuple[Ended, ...]
+    refused: int = 0
 
 
 @dataclass
@@ -52,6 +58,7 @@ class Tally:
 
     begun: int = 0
     failed: int = 0
+    refused: int = 0
     numbers: set[int] = field(default_factory=set)
     ended: list[Ended] = field(default_factory=list)
     best: Ended | None = None
@@ -79,11 +86,15 @@ class Tally:
             status=status,
             reason=reason,
             is_baseline=isinstance(proposal, str),
+            is_refused=result is not None and result.violation > 0,
         )
         self.ended.append(entry)
         if isinstance(proposal, str):
             return
         self.numbers.add(proposal.number)
+        if entry.is_refused:
+            self.refused += 1
+            return
         if entry.loss is None:
             self.failed += 1
             return
@@ -107,5 +118,6 @@ class Tally:
             configurations=len(self.numbers),
             best=self.best,
             baselines=tuple(entry for entry in self.ended if entry.is_baseline),
-            latest=tuple(self.ended[-8:]),
+            latest=tuple([entry for entry in self.ended if not entry.is_refused][-8:]),
+            refused=self.refused,
         )

@@ -24,7 +24,8 @@ from search_spaces.domains import Families
 _FILE = "run.db"
 _ADD_OUTCOME = """
 INSERT INTO outcomes VALUES (
-    NULL, :ended_at, :trial, :status, :reason, :score, :epochs, :best_epoch, :seconds, :parameters, :predict_ms, :curve
+    NULL, :ended_at, :trial, :status, :reason, :score, :epochs, :best_epoch, :seconds, :parameters, :predict_ms, :curve,
+    :weight_bytes, :latency_ms, :memory_bytes, :violation
 )
 """
 
@@ -121,8 +122,9 @@ class Store:
         with self._database.writing() as connection:
             connection.executemany(_ADD_OUTCOME, rows)
             if result is not None:
-                ended = "INSERT INTO results SELECT proposal, ?, ? FROM trials WHERE number = ?"
-                connection.execute(ended, (result.loss, result.ended, outcomes[0].trial))
+                others, curve = json.dumps(result.others), json.dumps(result.curve)
+                row = (result.loss, result.ended, result.seconds, others, result.violation, curve, outcomes[0].trial)
+                connection.execute("INSERT INTO results SELECT proposal, ?, ?, ?, ?, ?, ? FROM trials WHERE number = ?", row)
 
     def add_event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Record that something happened now; `data` are JSON data."""
@@ -189,9 +191,14 @@ class Store:
 def _result(proposal: Proposal | str, row: sqlite3.Row | None) -> Result | None:
     if row is None or isinstance(proposal, str):
         return None
-    return Result(proposal, row["loss"], bool(row["ended"]))
+    others, curve = tuple(json.loads(row["others"])), _pairs(row["curve"])
+    return Result(proposal, row["loss"], bool(row["ended"]), row["seconds"], others, row["violation"], curve)
 
 
 def _outcome(row: sqlite3.Row) -> Outcome:
     values = {entry.name: row[entry.name] for entry in fields(Outcome)}
-    return Outcome(**{**values, "curve": tuple((epoch, score) for epoch, score in json.loads(row["curve"]))})
+    return Outcome(**{**values, "curve": _pairs(row["curve"])})
+
+
+def _pairs(text: str) -> tuple[tuple[int, float], ...]:
+    return tuple((epoch, value) for epoch, value in json.loads(text))

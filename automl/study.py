@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from automl.demands import Demands
 from automl.executors.base import Executor
 from automl.limits import Forecast, Limits
 from automl.metrics import metric
+from automl.objectives import Ledger
 from automl.progress import Progress, Tally
 from automl.run_folder import Run
 from automl.scoring import choose_score, judge
@@ -28,6 +30,7 @@ Callback = Callable[[Progress], bool | None]
 class Study:
     """One search: asks the strategy, runs the trials, keeps the record.
 
+    demands: what networks must keep to before they are trained. ledger: what they cost, for the objectives of the search.
     A callback is called after outcomes and about twice a second; the search ends early where it returns True.
     """
 
@@ -37,6 +40,8 @@ class Study:
     limits: Limits
     seed: int
     callbacks: Sequence[Callback] = ()
+    demands: Demands | None = None
+    ledger: Ledger = field(default_factory=Ledger)
     running: dict[int, Proposal | str] = field(default_factory=dict)
     forecast: Forecast = field(default_factory=Forecast)
     tally: Tally = field(default_factory=Tally)
@@ -75,6 +80,7 @@ class Study:
         last = {(proposal.number, proposal.stop): (proposal, record) for proposal, record in earlier}
         for proposal, record in sorted(last.values(), key=lambda pair: pair[1].place or 0):
             if record.result is not None and not (self.limits.open() and was_cut_by_the_end(record)):
+                self.ledger.enter(proposal, record.outcomes)
                 self._learn(proposal, record.outcomes, record.result)
         if not self.limits.open():
             return  # what would begin now could only fail, and be on record as failed
@@ -132,8 +138,8 @@ class Study:
             self.run_folder.store.begin(proposal, trials)
         allowance = self.limits.allowance(proposal)
         each = None if allowance is None else allowance / len(trials)
-        timed = [replace(trial, deadline=self.limits.deadline, allowance=each) for trial in trials]
-        self.running[self.executor.submit(timed)] = proposal
+        given = [replace(trial, deadline=self.limits.deadline, allowance=each, demands=self.demands) for trial in trials]
+        self.running[self.executor.submit(given)] = proposal
         self.tally.begin(proposal)
 
     def _collect(self, ended: Sequence[tuple[int, list[Outcome]]]) -> None:
@@ -147,7 +153,7 @@ class Study:
                 self.run_folder.store.finish(outcomes, None)
                 self.tally.end(proposal, outcomes, None, choose_score(task, checkpoints, self.baselines[proposal], outcomes))
                 continue
-            result = judge(task, checkpoints, proposal, outcomes)
+            result = judge(task, checkpoints, proposal, outcomes, self.ledger.enter(proposal, outcomes))
             self.run_folder.store.finish(outcomes, result)
             self._learn(proposal, outcomes, result)
             checkpoints.discard_before(proposal.number, proposal.start)  # the rung before may be being read

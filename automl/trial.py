@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from automl.baselines import BaselineFault, fit_baseline
+from automl.demands import Demands, Measured
 from automl.errors import DataError, RunError
 from automl.metrics import metric
 from automl.task import Task
 from automl.training.checkpoint import Checkpoints, Progress, Snapshot
 from automl.training.course import Span
 from automl.training.loop import train
+from automl.training.measuring import measured
 from automl.training.networks import NetworkFault, described, device_for, one_thread, ran_out_of_memory
 from search_spaces.configuration import KNOWN, Configuration
 from search_spaces.domains import Families, Infeasible
@@ -25,11 +27,12 @@ Status: TypeAlias = Literal[
     "cut",  # the deadline came; scored by the best epoch so far
     "diverged",  # a loss or prediction that isn't finite
     "out_of_memory",
-    "infeasible",  # the configuration makes no network for this task
+    "infeasible",  # the configuration makes no network for this task, or one that breaks a hard limit
     "timeout",  # the deadline passed and the worker had to be killed, or nothing was trained before it
     "killed",  # the worker died
     "error",  # an exception in a user's family or in a baseline's library
 ]
+Costs: TypeAlias = dict[int, Measured]  # of networks, by the number of the configuration
 SCORED: frozenset[Status] = frozenset({"finished", "stopped", "cut"})
 
 
@@ -40,7 +43,7 @@ class Trial:
     number: the trial's own number, unique in a run. configuration: what to train, or the name of a baseline.
     configuration_number: trials that differ only in fold or epochs share it, and with it their checkpoints. seed: equal for all
     rungs of a configuration on a fold. start, stop, total: epochs. deadline: in `time.time()` seconds, or None. allowance: the
-    seconds that it may take from its own start, or None.
+    seconds that it may take from its own start, or None. demands: what its network must keep to before its first epoch, or None.
     """
 
     number: int
@@ -53,6 +56,7 @@ class Trial:
     fold: int
     deadline: float | None
     allowance: float | None = None
+    demands: Demands | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ class Outcome:
     score: the metric on the fold's choose rows, in the metric's own sign, of the best epoch; None unless status is in SCORED.
     epochs: trained in all rungs together; best_epoch: the one scored (of boosting, its iterations). seconds: spent in this trial,
     scoring included, and pretraining, which only the trial that begins a training has.
-    predict_ms: milliseconds to predict 1000 rows. curve: (epoch, score) for each epoch trained in this trial.
+    predict_ms: milliseconds to predict 1000 rows. curve: (epoch, score) for each epoch trained in this trial. weight_bytes,
+    latency_ms, memory_bytes, violation: as `Measured`, where the trial had demands and began at epoch 0; a violation above 0: the
+    network broke a hard limit, and wasn't trained.
     """
 
     trial: int
@@ -75,13 +81,17 @@ class Outcome:
     parameters: int = 0
     predict_ms: float = 0.0
     curve: tuple[tuple[int, float], ...] = ()
+    weight_bytes: int = 0
+    latency_ms: float = 0.0
+    memory_bytes: int = 0
+    violation: float = 0.0
 
 
 def trial_to_dict(trial: Trial) -> dict[str, Any]:
     """Return a trial as JSON data."""
     values = {entry.name: getattr(trial, entry.name) for entry in fields(Trial)}
-    made_of = trial.configuration
-    return {**values, "configuration": made_of if isinstance(made_of, str) else made_of.to_dict()}
+    made_of, demands = trial.configuration, None if trial.demands is None else asdict(trial.demands)
+    return {**values, "configuration": made_of if isinstance(made_of, str) else made_of.to_dict(), "demands": demands}
 
 
 def trial_from_dict(data: Mapping[str, Any], families: Families = ()) -> Trial:
@@ -89,18 +99,22 @@ def trial_from_dict(data: Mapping[str, Any], families: Families = ()) -> Trial:
     made_of = data["configuration"]
     known = tuple(dict.fromkeys([*KNOWN, *families]))
     configuration = made_of if isinstance(made_of, str) else Configuration.from_dict(made_of, known)
-    return Trial(**{**{entry.name: data[entry.name] for entry in fields(Trial)}, "configuration": configuration})
+    values = {entry.name: data[entry.name] for entry in fields(Trial)}
+    demands = None if data["demands"] is None else Demands(**data["demands"])
+    return Trial(**{**values, "configuration": configuration, "demands": demands})
 
 
 def run_trials(trials: Sequence[Trial], task: Task, checkpoints: Checkpoints) -> list[Outcome]:
     """Run trials one after the other and return an outcome for each, in their order.
 
     Reads the checkpoint that a trial continues, writes the one that it ends with and the predictions for the choose rows; touches
-    nothing else. Trials share the time to their deadline: none may use up what the others need. What can go wrong with a
-    configuration is an outcome; an exception is a bug, or the user's Ctrl-C.
+    nothing else. Trials share the time to their deadline: none may use up what the others need. A network is measured on its
+    first fold, for all of them. What can go wrong with a configuration is an outcome; an exception is a bug, or the user's
+    Ctrl-C.
     """
+    costs: Costs = {}
     with one_thread():
-        return [_run(_with_share(trial, len(trials) - i), task, checkpoints) for i, trial in enumerate(trials)]
+        return [_run(_with_share(trial, len(trials) - i), task, checkpoints, costs) for i, trial in enumerate(trials)]
 
 
 def _with_share(trial: Trial, waiting: int) -> Trial:
@@ -111,7 +125,7 @@ def _with_share(trial: Trial, waiting: int) -> Trial:
     return replace(trial, deadline=min(ends)) if ends else trial
 
 
-def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:
+def _run(trial: Trial, task: Task, checkpoints: Checkpoints, costs: Costs) -> Outcome:
     began = time.perf_counter()
     if trial.deadline is not None and time.time() >= trial.deadline:
         return Outcome(trial.number, "timeout", "its deadline came before it began")
@@ -119,7 +133,7 @@ def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:
         if isinstance(trial.configuration, str):
             outcome = _fit(trial, trial.configuration, task, checkpoints)
         else:
-            outcome = _train(trial, trial.configuration, task, checkpoints)
+            outcome = _train_if_allowed(trial, trial.configuration, task, checkpoints, costs)
     except Infeasible as error:
         outcome = Outcome(trial.number, "infeasible", str(error))
     except (NetworkFault, BaselineFault, DataError, RunError, MemoryError, RuntimeError) as error:
@@ -130,6 +144,27 @@ def _run(trial: Trial, task: Task, checkpoints: Checkpoints) -> Outcome:
         else:
             outcome = Outcome(trial.number, "error", str(error))
     return replace(outcome, seconds=time.perf_counter() - began)
+
+
+def _train_if_allowed(trial: Trial, configuration: Configuration, task: Task, checkpoints: Checkpoints, costs: Costs) -> Outcome:
+    """Train a network unless it breaks a hard limit; the outcome says what it costs."""
+    number = trial.configuration_number
+    if trial.demands is None or trial.start:
+        return _train(trial, configuration, task, checkpoints)
+    if number not in costs:
+        costs[number] = measured(configuration, task, task.folds[trial.fold], trial.demands)
+    cost = costs[number]
+    if cost.violation:
+        outcome = Outcome(trial.number, "infeasible", cost.reason, parameters=cost.parameters)
+    else:
+        outcome = _train(trial, configuration, task, checkpoints)
+    return replace(
+        outcome,
+        weight_bytes=cost.weight_bytes,
+        latency_ms=cost.latency_ms,
+        memory_bytes=cost.memory_bytes,
+        violation=cost.violation,
+    )
 
 
 def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: Checkpoints) -> Outcome:

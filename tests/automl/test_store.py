@@ -19,6 +19,8 @@ from search_spaces.mlp import MLP
 
 SETTINGS = {"seed": 7, "space": {"architecture/MLP/*": [1, None, "a"]}}
 
+REFUSED = Outcome(5, "infeasible", "too many parameters", parameters=9, violation=0.7)
+
 
 class OwnNet(MLP):
     """A user's family."""
@@ -36,7 +38,12 @@ def trials_of(made, first, folds=2):
 
 
 def outcome(trial, score=0.1 + 0.2):
-    return Outcome(trial, "finished", "", score, 3, 2, 1.5, 1234, 0.25, ((1, 1 / 3), (2, score), (3, 1e-300)))
+    curve = ((1, 1 / 3), (2, score), (3, 1e-300))
+    return Outcome(trial, "finished", "", score, 3, 2, 1.5, 1234, 0.25, curve, 5000, 0.1 + 0.7, 2**40)
+
+
+def a_result(made):
+    return Result(made, -0.3, False, 3.0, (0.1 + 0.7, 1234.0), 0.0, ((1, -1 / 3), (2, -0.3)))
 
 
 @pytest.fixture
@@ -55,9 +62,9 @@ def fill(store):
     store.begin(first, trials_of(first, 0))
     store.begin("linear", trials_of("linear", 2))
     store.begin(second, trials_of(second, 4))
-    store.finish([outcome(4), Outcome(5, "out_of_memory", "needs 3 GB")], Result(second, None, ended=True))
+    store.finish([outcome(4), REFUSED], Result(second, None, ended=True, violation=0.7))
     store.finish([outcome(2), outcome(3)], None)
-    store.finish([outcome(0), outcome(1)], Result(first, -0.3, ended=False))
+    store.finish([outcome(0), outcome(1)], a_result(first))
     store.begin(third, trials_of(third, 6))
     store.begin("boosting", trials_of("boosting", 8))
     return first, second, third
@@ -70,11 +77,11 @@ def test_what_was_written_is_read_back_equal(store):
     assert records[0].trials == tuple(trials_of(first, 0))
     assert records[1].trials == tuple(trials_of("linear", 2))
     assert records[0].outcomes == (outcome(0), outcome(1))
-    assert records[0].result == Result(first, -0.3, ended=False)
+    assert records[0].result == a_result(first)
     assert records[1].outcomes == (outcome(2), outcome(3))
     assert records[1].result is None
-    assert records[2].outcomes == (outcome(4), Outcome(5, "out_of_memory", "needs 3 GB"))
-    assert records[2].result == Result(second, None, ended=True)
+    assert records[2].outcomes == (outcome(4), REFUSED)
+    assert records[2].result == Result(second, None, ended=True, violation=0.7)
     assert [(record.outcomes, record.result, record.ended, record.place) for record in records[3:]] == [
         ((), None, None, None)
     ] * 2
@@ -235,7 +242,7 @@ def test_the_format_is_the_one_that_files_have(store, tmp_path):
     columns = {name: [row[1] for row in connection.execute(f"PRAGMA table_info({name})")] for (name,) in tables}
     header = connection.execute("PRAGMA application_id").fetchone() + connection.execute("PRAGMA user_version").fetchone()
     connection.close()
-    assert header == (0x4155544F, 1)
+    assert header == (0x4155544F, 2)
     assert columns == {
         "events": ["id", "time", "kind", "data"],
         "meta": ["key", "value"],
@@ -252,9 +259,13 @@ def test_the_format_is_the_one_that_files_have(store, tmp_path):
             "parameters",
             "predict_ms",
             "curve",
+            "weight_bytes",
+            "latency_ms",
+            "memory_bytes",
+            "violation",
         ],
         "proposals": ["id", "began", "number", "baseline", "configuration", "start", "stop", "total"],
-        "results": ["proposal", "loss", "ended"],
+        "results": ["proposal", "loss", "ended", "seconds", "others", "violation", "curve"],
         "trials": ["number", "proposal", "fold", "seed", "deadline"],
     }
 

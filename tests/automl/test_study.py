@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from automl.demands import Demands
 from automl.limits import Limits
+from automl.objectives import Ledger
 from automl.run_folder import Run
 from automl.strategies.base import Proposal
 from automl.study import Study, seed_of
@@ -182,6 +184,48 @@ def test_a_failure_is_told_as_none_and_ended_and_keeps_its_reason(study, status)
     assert [(result.loss, result.ended) for result in strategy.told] == [(None, True), (-0.25, False)]
     assert searching.run_folder.store.records()[0].outcomes[0] == outcomes[0]
     assert (searching.tally.failed, searching.tally.best.name) == (1, "MLP #1")
+
+
+def test_a_broken_limit_is_told_and_counted_apart_from_failures(study):
+    refused = Outcome(0, "infeasible", "9 parameters, more than max_parameters=5", parameters=9, violation=0.6)
+    outcomes = {0: refused, 1: Outcome(1, "killed", "signal 9"), 2: Outcome(2, "finished", score=0.25, seconds=1.5)}
+    strategy = ScriptedStrategy([proposal(number) for number in range(3)])
+    searching = study(strategy, ScriptedExecutor(lambda trial: outcomes[trial.number]))
+    searching.demands = Demands(max_parameters=5)
+    searching.run(())
+    assert {trial.demands for trials in searching.executor.submitted for trial in trials} == {Demands(max_parameters=5)}
+    assert [(result.loss, result.violation, result.ended) for result in strategy.told[:2]] == [
+        (None, 0.6, True),
+        (None, 0.0, True),
+    ]
+    progress = searching.tally.progress(searching.limits, 0)
+    assert (progress.ended, progress.refused, progress.failed) == (3, 1, 1)
+    assert [entry.name for entry in progress.latest] == ["MLP #1", "MLP #2"]
+    assert [record.result for record in searching.run_folder.store.records()] == strategy.told
+
+
+def test_objectives_are_those_of_the_configuration_over_all_of_its_rungs_also_when_resumed(study):
+    def train(trial):
+        first = {"latency_ms": 0.25, "weight_bytes": 4096} if not trial.start else {}
+        curve = ((trial.start + 1, 0.25), (trial.stop, 0.5))
+        return Outcome(trial.number, "finished", score=0.5, seconds=trial.stop / 4, parameters=7, curve=curve, **first)
+
+    proposals = [proposal(0), proposal(0, 3, 9), proposal(1)]
+
+    def run(given):
+        strategy = ScriptedStrategy(proposals)
+        searching = study(strategy, ScriptedExecutor(train, size=1))
+        searching.ledger = Ledger(("seconds", "bytes", "latency", "parameters"))
+        strategy.ask, asked = lambda room: asked(min(room, max(0, given - len(strategy.told)))), strategy.ask
+        searching.run(())
+        return strategy.told
+
+    assert [result.others for result in run(1)] == [(0.75, 4096.0, 0.25, 7.0)]
+    told = run(3)
+    assert [result.others for result in told] == [(0.75, 4096.0, 0.25, 7.0), (3.0, 4096.0, 0.25, 7.0), (0.75, 4096.0, 0.25, 7.0)]
+    assert [result.seconds for result in told] == [0.75, 2.25, 0.75]
+    assert told[0].curve == ((1, -0.25), (3, -0.5))
+    assert run(3) == told
 
 
 def test_one_failed_fold_fails_the_whole_configuration(study, toy_task):

@@ -1,0 +1,164 @@
+"""What a network costs, measured before it is trained: parameters, bytes of its weights, time to predict a row, memory to train.
+
+The cheapest come first, and nothing more is measured once a limit is broken, so that refusing a network takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from automl.demands import Demands, Measured
+from automl.task import Fold, Task
+from automl.training.feed import Stack, as_inputs, feed_of
+from automl.training.learner import own_randomness
+from automl.training.networks import CPU, NetworkFault, build_network, device_for, forward, mixed_precision
+from search_spaces.configuration import Configuration
+from search_spaces.domains import Infeasible
+from search_spaces.language import Architecture
+from search_spaces.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_WARM, _FEWEST, _MOST = 3, 5, 101  # predictions
+_ENOUGH = 0.1  # seconds of predictions
+_ROWS = 16  # different rows that are predicted in turn
+_FEW = 4  # rows whose activations are counted; twice as many tell what each more takes
+_DTYPES = {torch.float64: "F64", torch.int64: "I64", torch.float16: "F16", torch.bfloat16: "BF16", torch.uint8: "U8"}
+_ALIGNED, _LENGTH = 8, 8  # bytes, of the header of a safetensors file and of its length before it
+
+
+def measured(configuration: Configuration, task: Task, fold: Fold, demands: Demands) -> Measured:
+    """Measure what is demanded of a configuration's network, as far as the first limit that it breaks.
+
+    Raises `Infeasible` or `NetworkFault` where the configuration makes no network.
+    """
+    counted = _counted(configuration.architecture, fold)
+    size, weight_bytes = sum(parameter.numel() for parameter in counted.parameters()), bytes_as_saved(counted)
+    violation, reason = demands.broken({"max_parameters": size, "max_bytes": weight_bytes})
+    if violation:
+        return Measured(size, weight_bytes, violation=violation, reason=reason)
+    milliseconds, memory = 0.0, 0
+    if demands.is_timed or demands.max_latency_ms is not None:
+        milliseconds = latency_ms(build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0), task, fold)
+        violation, reason = demands.broken({"max_latency_ms": milliseconds})
+    if demands.max_memory is not None and not violation:
+        memory = _bytes_to_train(configuration, task, fold, demands)
+        violation, reason = demands.broken({"max_memory": memory})
+    return Measured(size, weight_bytes, milliseconds, memory, violation, reason)
+
+
+def _counted(architecture: Architecture, fold: Fold) -> nn.Module:
+    """Return the network without memory for its weights where its family's code allows, so that no size is too large to count."""
+    try:
+        with torch.device("meta"):
+            return build_network(architecture, fold.inputs, fold.outputs, seed=0)
+    except (Infeasible, NetworkFault, RuntimeError):
+        return build_network(architecture, fold.inputs, fold.outputs, seed=0)
+
+
+def bytes_as_saved(network: nn.Module) -> int:
+    """Return the size of the file of weights that a model of this one network is exported to, header included."""
+    state = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
+    header: dict[str, Mapping[str, object]] = {}
+    end = 0
+    for name, value in sorted(state.items(), key=lambda item: (-item[1].element_size(), item[0])):
+        begin, end = end, end + value.numel() * value.element_size()
+        dtype = _DTYPES.get(value.dtype, "F32")
+        header[f"0.{name}"] = {"dtype": dtype, "shape": list(value.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return _LENGTH + -(-len(text) // _ALIGNED) * _ALIGNED + end
+
+
+def latency_ms(network: nn.Module, task: Task, fold: Fold) -> float:
+    """Return the median milliseconds in which a network on the CPU predicts one row (a batch of 1), and set it to evaluation.
+
+    With the threads that torch may use: in a trial one. Rows are fit rows, as the network takes them, in turn; what comes before
+    and after the network isn't counted. A busy machine still makes it greater, and two measurements differ by some percent.
+    """
+    spread = np.linspace(0, len(fold.fit) - 1, _ROWS).astype(np.int64)
+    feed = feed_of(task.features, fold.fit[spread], CPU)
+    blocks = [as_inputs(block) for block in feed.blocks()]
+    rows = [tuple(tensor[i : i + 1] for tensor in block) for block in blocks for i in range(len(block[0]))]
+    network.eval()
+    times: list[float] = []
+    with torch.no_grad():
+        for row in rows[:_WARM]:
+            forward(network, row)
+        while len(times) < _FEWEST or (len(times) < _MOST and sum(times) < _ENOUGH):
+            row = rows[len(times) % len(rows)]
+            began = time.perf_counter()
+            forward(network, row)
+            times.append(time.perf_counter() - began)
+    return 1000 * statistics.median(times)
+
+
+def _bytes_to_train(configuration: Configuration, task: Task, fold: Fold, demands: Demands) -> int:
+    """Return the bytes that training takes: weights, gradients, the optimizer's state, and what a batch leaves for its gradient.
+
+    An estimate: activations of a few rows, as many times as a batch has rows; of sequences and texts of the longest among some.
+    What kernels take for a moment, and the data, aren't counted.
+    """
+    recipe, device = configuration.recipe, device_for(task)
+    network = _counted(configuration.architecture, fold)
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
+    held = weights * (2 + _moments(recipe.optimizer) + recipe.averaging.is_active)
+    if demands.max_memory is not None and held > demands.max_memory:
+        return held
+    with own_randomness(device):
+        network = build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0).to(device).train()
+        row = _longest(task, fold, recipe.batch_size)
+        few, more = (_activation_bytes(network, _same_rows(task, row, rows, device)) for rows in (_FEW, 2 * _FEW))
+    return held + max(few, round(few + (more - few) / _FEW * (recipe.batch_size - _FEW)))
+
+
+def _moments(optimizer: Optimizer) -> int:
+    """Return how many values an optimizer keeps for each parameter, from one step of a parameter of its own."""
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.zeros(2, 2)
+    built = optimizer.build([parameter])
+    built.step()
+    return sum(isinstance(value, Tensor) and value.shape == parameter.shape for value in built.state[parameter].values())
+
+
+def _longest(task: Task, fold: Fold, rows: int) -> int:
+    """Return the longest of the first rows, where rows have lengths."""
+    some = fold.fit[:rows]
+    lengths = np.zeros(len(some), np.int64)
+    for name, stored in zip(type(fold.inputs).tensors, task.features, strict=True):
+        if name in {"lengths", "tokens"}:
+            values: NDArray[np.int64] = np.asarray(stored[some])
+            lengths += values if name == "lengths" else np.count_nonzero(values.reshape(len(some), -1), axis=1)
+    return int(some[lengths.argmax()])
+
+
+def _same_rows(task: Task, row: int, count: int, device: torch.device) -> Stack:
+    feed = feed_of(task.features, np.full(count, row), device)
+    return as_inputs(next(iter(feed.blocks())))
+
+
+def _activation_bytes(network: nn.Module, inputs: Stack) -> int:
+    """Return the bytes that a pass forward keeps for the one backward, weights aside."""
+    weights = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(keep, lambda tensor: tensor), mixed_precision(inputs[0].device):
+        outputs = forward(network, inputs)
+    total = sum(kept.values())
+    del outputs  # until here it held what was kept, so that no two tensors had one address
+    return total
