@@ -16,6 +16,9 @@ __all__ = ["SCHEDULES", "STRATEGIES", "Plan", "strategy_for"]
 # Where suggesters are, which their modules' libraries make slow to import: (module, class), made of (space, plan).
 _SUGGESTERS = {
     "tpe": ("tpe", "TPE"),
+    "gp": ("optuna_suggester", "gp"),
+    "cmaes": ("optuna_suggester", "cmaes"),
+    "nsga2": ("optuna_suggester", "nsga2"),
     "random": ("random_search", "RandomSearch"),
 }
 STRATEGIES = ("auto", *_SUGGESTERS)

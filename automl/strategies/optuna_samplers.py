@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from automl.strategies.base import F
 from automl.strategies.coding import decoded
+from automl.strategies.history import Point, Told
 from search_spaces.base import Infeasible, Leaf, Scalar, SpaceError
 from search_spaces.language import Space
 from search_spaces.leaves import FloatRange, IntRange, Options
@@ -29,8 +30,9 @@ from search_spaces.leaves import FloatRange, IntRange, Options
 if TYPE_CHECKING:
     from optuna.study import Study
 
-Point: TypeAlias = "dict[str, float]"
 Distributions: TypeAlias = "dict[str, BaseDistribution]"
+
+LIMITS = "limits"  # the name of the constraint that stands for all hard limits
 
 _SOMETIME = datetime(2000, 1, 1, tzinfo=UTC)  # Optuna wants times of its trials, and doesn't use them here
 
@@ -38,45 +40,62 @@ _SOMETIME = datetime(2000, 1, 1, tzinfo=UTC)  # Optuna wants times of its trials
 class Model:
     """TPE over points, each a number for each of its paths (see `coding`).
 
-    leaves: of every path. told: points with their place in a ranking (0 is best), None where they failed. running: points without
+    leaves: of every path. told: points with their place in a ranking (0 is best) and further objectives. running: points without
     a result, which are avoided ("constant liar").
     """
 
     def __init__(
-        self, leaves: Mapping[str, Leaf], told: Sequence[tuple[Point, int | None]], running: Sequence[Point], seed: int
+        self, leaves: Mapping[str, Leaf], told: Sequence[Told], running: Sequence[Point], seed: int, objectives: int = 1
     ) -> None:
-        self._distributions = {path: distribution(leaf) for path, leaf in leaves.items()}
-        trials = [self._trial(point, place) for point, place in told]
-        with _quiet():
+        over = {path: distribution(leaf) for path, leaf in leaves.items()}
+        trials = [known_trial(one, over) for one in told]
+        with quiet():
             tpe = TPESampler(multivariate=True, constant_liar=True, n_startup_trials=0, seed=seed)
-            self._study = optuna.create_study(sampler=_Grouped(tpe, groups(trials)))
-            self._study.add_trials(trials + [self._trial(point, None, TrialState.RUNNING) for point in running])
+            self._study = new_study(_Grouped(tpe, groups(trials)), objectives)
+            self._study.add_trials(trials + [known_trial(Told(point, None), over, TrialState.RUNNING) for point in running])
 
     def draw(self, space: Space[F]) -> F:
         """Return a configuration, another one each time. Raises `Infeasible` where it makes no network."""
-        with _quiet():
-            trial = self._study.ask()
-            try:
-                return space.draw(lambda path, leaf: _suggested(trial, path, leaf))
-            except Infeasible:
-                self._study.tell(trial, state=TrialState.FAIL)
-                raise
+        with quiet():
+            return drawn(self._study.ask(), self._study, space)
 
-    def _trial(self, point: Point, place: int | None, unplaced: TrialState = TrialState.PRUNED) -> FrozenTrial:
-        state = unplaced if place is None else TrialState.COMPLETE
-        return _Known(
-            number=-1,
-            trial_id=-1,
-            state=state,
-            value=place,
-            datetime_start=_SOMETIME,
-            datetime_complete=_SOMETIME if state.is_finished() else None,
-            params=point,
-            distributions={path: self._distributions[path] for path in point},
-            user_attrs={},
-            system_attrs={},
-            intermediate_values={},
-        )
+
+def new_study(sampler: BaseSampler, objectives: int) -> Study:
+    """Return a study in memory that minimises each objective."""
+    return optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
+
+
+def drawn(trial: Trial, study: Study, space: Space[F]) -> F:
+    """Return the configuration that a trial suggests. Raises `Infeasible` where it makes no network; the trial then failed."""
+    try:
+        return space.draw(lambda path, leaf: _suggested(trial, path, leaf))
+    except Infeasible:
+        study.tell(trial, state=TrialState.FAIL)
+        raise
+
+
+def known_trial(
+    told: Told, over: Mapping[str, BaseDistribution], unscored: TrialState = TrialState.PRUNED, attributes: Mapping[str, Any] = {}
+) -> FrozenTrial:
+    """Return a point as a trial of Optuna's, `unscored` where it has no values. attributes: what the sampler noted of it."""
+    state = unscored if told.values is None else TrialState.COMPLETE
+    trial = _Known(
+        number=-1,
+        trial_id=-1,
+        state=state,
+        value=None,
+        values=told.values,
+        datetime_start=_SOMETIME,
+        datetime_complete=_SOMETIME if state.is_finished() else None,
+        params=told.point,
+        distributions={path: over[path] for path in told.point},
+        user_attrs={},
+        system_attrs=dict(attributes),
+        intermediate_values={},
+    )
+    if told.violation > 0:
+        trial.set_constraint(LIMITS, told.violation)
+    return trial
 
 
 class _Known(FrozenTrial):
@@ -152,7 +171,7 @@ def _suggested(trial: Trial, path: str, leaf: Leaf) -> Scalar:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence Optuna's notes on each study and on what is experimental, for as long as we use it."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -96,8 +96,8 @@ def test_the_history_is_capped():
     for proposal in random_search.ask(BEST + RECENT + 100):
         tpe.begin(proposal.number, proposal.configuration)
         tpe.observe(Result(proposal, float(proposal.number), ended=True))
-    told = tpe._told()
-    assert [place for _, place in told] == [*range(BEST), *range(BEST + 100, BEST + 100 + RECENT)]
+    told = tpe._history.told(BEST, RECENT)
+    assert [one.values for one in told] == [(n,) for n in [*range(BEST), *range(BEST + 100, BEST + 100 + RECENT)]]
 
 
 def test_an_ask_stays_quick_at_a_thousand_trials():
@@ -120,13 +120,15 @@ def _results(proposals: list[Proposal]) -> list[Result]:
 def test_optuna_groups_as_we_do():
     import optuna
 
+    from automl.strategies.history import Told
     from automl.strategies.optuna_samplers import Model, groups
 
     tpe = TPE(example_space(), Plan(epochs=9))
     proposals = strategy_for("random", example_space(), Plan(epochs=9, schedule="full")).ask(100)
     for proposal in proposals:
         tpe.begin(proposal.number, proposal.configuration)
-    model = Model(tpe._leaves, [(point, i) for i, point in enumerate(tpe._points.values())], [], 0)
+    told = [Told(point, (i,)) for i, point in enumerate(tpe._history.points.values())]
+    model = Model(tpe._history.leaves, told, [], 0)
     trials = model._study.get_trials(deepcopy=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
