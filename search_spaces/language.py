@@ -247,5 +247,9 @@ class Space(Generic[F]):
             leaves |= {path: next(iter(alike.values()))} if len(set(alike.values())) == 1 else alike
         return leaves
 
+    def searched(self, path: str, domain: Domain) -> Domain:
+        """Return what is searched at a path where the class declares `domain`."""
+        return self._narrow(path, domain)
+
     def _narrow(self, path: str, domain: Domain) -> Domain:
         return self._narrowed.get(path, domain)

@@ -17,10 +17,8 @@ class Configurations(Generic[F]):
     """
 
     def __init__(self, suggester: Suggester[F], space: Space[F], plan: Plan[F]) -> None:
-        for configuration in plan.enqueue:
-            space.check(configuration)
         self._suggester = suggester
-        self._known = [*_default(space), *plan.enqueue]
+        self._known = known(space, plan)
         self._next = 0
         self._count = plan.n_trials
 
@@ -86,9 +84,14 @@ class FullTraining(Generic[F]):
             self._configurations.adopt(proposal.number, proposal.configuration)
 
 
-def _default(space: Space[F]) -> list[F]:
-    """Return the default as the only item, or nothing where the space leaves it no network."""
+def known(space: Space[F], plan: Plan[F]) -> list[F]:
+    """Return what is tried first: the space's default, where that is a network, and what the user enqueued.
+
+    Raises `SpaceError` for an enqueued configuration that lies outside of the space.
+    """
+    for configuration in plan.enqueue:
+        space.check(configuration)
     try:
-        return [space.default()]
+        return [space.default(), *plan.enqueue]
     except Infeasible:
-        return []
+        return [*plan.enqueue]

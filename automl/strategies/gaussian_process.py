@@ -1,0 +1,206 @@
+"""A Gaussian process over configurations and epochs, for a few hundred observations.
+
+The kernel of (x, t) and (x', t') is that of a rough freeze-thaw model (compare Swersky et al. 2014, "Freeze-thaw Bayesian
+optimization", whose kernel over epochs is of sums of exponentials): `a k2(t, t') + kx(x, x') (b + c kt(t, t'))`. The first term
+is the curve that all configurations share; `b` is what a configuration is worth at any epoch, `c` what shows only at some. kx is
+Matern 5/2 with one length scale for each group of columns; kt and k2 are Gaussian. Hyperparameters maximise the posterior (MAP)
+under priors on their logarithms; as in Hvarfner et al. 2024 ("Vanilla Bayesian optimization performs great in high dimensions",
+section 4.2) the one of the length scales grows with the root of how many groups there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotri
+from scipy.optimize import minimize
+
+__all__ = ["Data", "Kernel", "Posterior", "fitted"]
+
+Array = NDArray[np.float64]
+
+SCALE, SCALE_SD = 0.6, 1.0  # prior of a length scale, for REFERENCE groups
+REFERENCE = 7
+OTHERS = {"shared_scale": 0.5, "curve_scale": 0.5, "shared": 0.5, "steady": 1.0, "curve": 0.3, "noise": 1e-3}
+OTHERS_SD = 1.0
+NOISE_SD = 1.5
+BOUND = 4.0  # logarithms by which a hyperparameter may leave its prior's middle
+JITTER = 1e-5
+ITERATIONS = 40
+
+
+@dataclass(frozen=True)
+class Data:
+    """Observations. x: features (n, columns); t: log epochs / log total (n,); y: values (n,); groups: of columns (columns,)."""
+
+    x: Array
+    t: Array
+    y: Array
+    groups: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Hyperparameters. scales: one for each group."""
+
+    scales: Array
+    shared_scale: float
+    curve_scale: float
+    shared: float
+    steady: float
+    curve: float
+    noise: float
+
+    @staticmethod
+    def prior(groups: int) -> Kernel:
+        """Return the middle of the prior for a number of groups."""
+        return Kernel(np.full(groups, usual_scale(groups)), **OTHERS)
+
+    @staticmethod
+    def of(logs: Array) -> Kernel:
+        """Return the kernel of a vector: the logarithms of all scales, then of the others in the order of `OTHERS`."""
+        values = np.exp(logs)
+        split = len(values) - len(OTHERS)
+        return Kernel(values[:split], *values[split:].tolist())
+
+    @property
+    def logs(self) -> Array:
+        """The vector of which `of` makes this kernel."""
+        return np.asarray(np.log(np.concatenate([self.scales, [getattr(self, name) for name in OTHERS]])))
+
+    @property
+    def variance(self) -> float:
+        """Of a value, without noise."""
+        return self.shared + self.steady + self.curve
+
+
+def usual_scale(groups: int) -> float:
+    """Return the middle of the prior of a length scale."""
+    return SCALE * math.sqrt(max(groups, 1) / REFERENCE)
+
+
+def squared_distances(x: Array, z: Array) -> Array:
+    """Return the squared distances (n, m) of the rows of `x` (n, d) and `z` (m, d)."""
+    d: Array = (x * x).sum(axis=1)[:, None] + (z * z).sum(axis=1) - 2 * (x @ z.T)
+    return np.maximum(d, 0.0, out=d)
+
+
+def matern(squared: Array) -> tuple[Array, Array]:
+    """Return Matern 5/2 of squared distances, and -2 times its derivative by them."""
+    s = np.sqrt(5 * squared)
+    e = np.exp(-s)
+    return (1 + s + s * s / 3) * e, 5 / 3 * (1 + s) * e
+
+
+def fitted(data: Data, groups: int) -> Kernel:
+    """Return the most probable hyperparameters. Always starts from the prior: equal data give equal results."""
+    centre = Kernel.prior(groups).logs
+    spread = np.full(len(centre), OTHERS_SD)
+    spread[:groups], spread[-1] = SCALE_SD, NOISE_SD
+    gaps = (data.t[:, None] - data.t) ** 2
+    bounds = [(middle - BOUND, middle + BOUND) for middle in centre]
+
+    def loss(logs: Array) -> tuple[float, Array]:
+        value, slope = _likelihood(Kernel.of(logs), data, gaps)
+        z = (logs - centre) / spread
+        return value + 0.5 * float(z @ z), slope + z / spread
+
+    found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS})
+    return Kernel.of(found.x)
+
+
+def _likelihood(kernel: Kernel, data: Data, gaps: Array) -> tuple[float, Array]:
+    """Return the negative log likelihood (without its constant) and its slope by the logarithms of all hyperparameters."""
+    z = data.x / kernel.scales[data.groups]
+    m, slope = matern(squared_distances(z, z))
+    over = kernel.curve * np.exp(-0.5 * gaps / kernel.curve_scale**2)
+    shared = kernel.shared * np.exp(-0.5 * gaps / kernel.shared_scale**2)
+    k = shared + m * (kernel.steady + over)
+    k[np.diag_indices_from(k)] += kernel.noise + JITTER
+    try:
+        factor = cholesky(k, lower=True)
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros(len(kernel.scales) + len(OTHERS))
+    alpha = cho_solve((factor, True), data.y)
+    inverse = dpotri(factor, lower=1)[0]
+    w = np.tril(inverse, -1)
+    w = 0.5 * (w + w.T + np.diag(np.diag(inverse)) - np.outer(alpha, alpha))
+    h = w * slope * (kernel.steady + over)
+    columns = 2 * ((z * z * h.sum(axis=1)[:, None]).sum(axis=0) - (z * (h @ z)).sum(axis=0))
+    scales = np.bincount(data.groups, columns, minlength=len(kernel.scales))
+    curves = w * m * over
+    others = (
+        float((w * shared * gaps).sum()) / kernel.shared_scale**2,
+        float((curves * gaps).sum()) / kernel.curve_scale**2,
+        float((w * shared).sum()),
+        kernel.steady * float((w * m).sum()),
+        float(curves.sum()),
+        kernel.noise * float(np.trace(w)),
+    )
+    value = 0.5 * float(data.y @ alpha) + float(np.log(np.diag(factor)).sum())
+    return value, np.concatenate([scales, others])
+
+
+class Posterior:
+    """What is known of all configurations at any epoch after some observations."""
+
+    def __init__(self, kernel: Kernel, data: Data) -> None:
+        self._kernel = kernel
+        self._z = data.x / kernel.scales[data.groups]
+        self._t = data.t
+        k = self._covariance(self._z, self._t)
+        k[np.diag_indices_from(k)] += kernel.noise + JITTER
+        self._factor = cholesky(k, lower=True)
+        self._alpha = cho_solve((self._factor, True), data.y)
+
+    def at(self, z: Array, t: Array) -> Belief:
+        """Return what is believed of configurations at epochs (m,).
+
+        z: (m, columns and more), in length scales; in columns beyond those of the data all that was observed is 0.
+        """
+        k = self._covariance(z, t)
+        v = solve_triangular(self._factor, k.T, lower=True)
+        return Belief(self._kernel, z, t, k @ self._alpha, v)
+
+    def _covariance(self, z: Array, t: Array) -> Array:
+        more = z[:, self._z.shape[1] :]
+        squared = squared_distances(z[:, : self._z.shape[1]], self._z) + (more * more).sum(axis=1)[:, None]
+        m, _ = matern(squared)
+        return covariance(self._kernel, m, (t[:, None] - self._t) ** 2)
+
+
+class Belief:
+    """Joint normal distribution of some values. mean: (m,); deviation: (m,)."""
+
+    def __init__(self, kernel: Kernel, z: Array, t: Array, mean: Array, v: Array) -> None:
+        self._kernel, self._z, self._t = kernel, z, t
+        self._v: Sequence[Array] = [v]
+        self.mean = mean
+        self._left = kernel.variance - (v * v).sum(axis=0)
+
+    @property
+    def deviation(self) -> Array:
+        """Standard deviations, without noise."""
+        return np.asarray(np.sqrt(np.maximum(self._left, 1e-10)))
+
+    def believe(self, i: int) -> None:
+        """Take the mean of value `i` for observed: the means stay, all deviations shrink."""
+        m, _ = matern(squared_distances(self._z, self._z[i : i + 1]))
+        k = covariance(self._kernel, m, (self._t[:, None] - self._t[i]) ** 2)[:, 0]
+        for v in self._v:
+            k = k - v[:, i] @ v
+        row = k / math.sqrt(max(k[i], 1e-10) + self._kernel.noise + JITTER)
+        self._v = [*self._v, row[None]]
+        self._left = self._left - row * row
+
+
+def covariance(kernel: Kernel, m: Array, gaps: Array) -> Array:
+    """Return the kernel, of Matern values and squared differences of epochs, all (n, m)."""
+    over = kernel.steady + kernel.curve * np.exp(-0.5 * gaps / kernel.curve_scale**2)
+    shared = kernel.shared * np.exp(-0.5 * gaps / kernel.shared_scale**2)
+    return np.asarray(shared + m * over)
