@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Generic, Protocol
 
 from automl.errors import OptionError
 from automl.strategies import strategy_for
-from automl.strategies.base import F, Plan, Proposal, Result, Strategy
+from automl.strategies.base import F, Maker, Plan, Proposal, Result, Strategy
 from search_spaces.language import Space
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 __all__ = ["Benchmark", "Event", "Maker", "Measurement", "Simulation", "simulate"]
 
 MOST_WORKERS = 100_000
-
-Maker: TypeAlias = Callable[[Space[F], Plan[F]], Strategy[F]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _loss(result: Result[F]) -> float:
 
 
 def simulate(
-    strategy: str | Maker[F],
+    strategy: str | BaseSampler | Maker[F],
     benchmark: Benchmark[F],
     *,
     budget: float,
@@ -108,9 +108,9 @@ def simulate(
 ) -> Simulation[F]:
     """Search on a benchmark until its budget is spent or the strategy is done, and return what happened.
 
-    strategy: a name, or a function (space, plan) that makes one. budget: of all workers together, in the benchmark's unit of
-    cost; a training that would go beyond it is charged and lost. workers: how many train at the same time, asynchronously:
-    whoever is free asks at once. plan: what the strategy is told; `epochs`, `seed` and `workers` are filled in.
+    strategy: a name, a sampler of Optuna's, or a function (space, plan) that makes one. budget: of all workers together, in the
+    benchmark's unit of cost; a training that would go beyond it is charged and lost. workers: how many train at the same time,
+    asynchronously: whoever is free asks at once. plan: what the strategy is told; `epochs`, `seed` and `workers` are filled in.
 
     Deterministic: trainings that end at the same time are told in the order in which they began.
     """
@@ -120,8 +120,7 @@ def simulate(
         raise OptionError(f"budget must be above 0, got {budget}")
     given: Plan[F] = Plan(benchmark.epochs) if plan is None else plan
     told = Plan(benchmark.epochs, seed, given.n_trials, given.schedule, given.enqueue, given.prior, workers, given.objectives)
-    made = strategy_for(strategy, benchmark.space, told) if isinstance(strategy, str) else strategy(benchmark.space, told)
-    return _Clock(made, benchmark, workers, budget, seed).run()
+    return _Clock(strategy_for(strategy, benchmark.space, told), benchmark, workers, budget, seed).run()
 
 
 class _Clock(Generic[F]):

@@ -1,19 +1,29 @@
-"""Who decides what runs next: strategies by name. Libraries are imported when they are first used."""
+"""Who decides what runs next: strategies by name, samplers of Optuna's, or whatever makes one.
+
+Libraries are imported when they are first used.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from automl.errors import OptionError, nearest
-from automl.strategies.base import F, Plan, Strategy, Suggester
+from automl.strategies.base import F, Maker, Plan, Strategy, Suggester
 from automl.strategies.halving import Halving
+from automl.strategies.hyperband import hyperband
+from automl.strategies.median import MedianStopping
 from automl.strategies.schedules import FullTraining
 from search_spaces.language import Space
 
-__all__ = ["SCHEDULES", "STRATEGIES", "Plan", "strategy_for"]
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
-# Where suggesters are, which their modules' libraries make slow to import: (module, class), made of (space, plan).
+__all__ = ["SCHEDULES", "STRATEGIES", "Plan", "strategy_for", "strategy_name"]
+
+# Where suggesters are, which their modules' libraries make slow to import: (module, class or function), made of (space, plan).
 _SUGGESTERS = {
     "tpe": ("tpe", "TPE"),
     "gp": ("optuna_suggester", "gp"),
@@ -21,26 +31,64 @@ _SUGGESTERS = {
     "nsga2": ("optuna_suggester", "nsga2"),
     "random": ("random_search", "RandomSearch"),
 }
+_SCHEDULES: dict[str, Callable[..., Strategy[Any]]] = {
+    "full": FullTraining,
+    "halving": Halving,
+    "hyperband": hyperband,
+    "median": MedianStopping,
+}
 STRATEGIES = ("auto", *_SUGGESTERS)
-SCHEDULES = ("auto", "full", "halving")
+SCHEDULES = ("auto", *_SCHEDULES)
+_SAMPLER, _OWN = "optuna:", "own:"  # how strategies are named that were given as objects
+
+Given: TypeAlias = "str | BaseSampler | Maker[F]"
 
 
-def strategy_for(name: str, space: Space[F], plan: Plan[F]) -> Strategy[F]:
-    """Return the strategy called `name` (one of `STRATEGIES`) over a space.
+def strategy_for(given: Given[F], space: Space[F], plan: Plan[F]) -> Strategy[F]:
+    """Return the strategy of a name (one of `STRATEGIES`), around a sampler of Optuna's, or that a function (space, plan) makes.
 
     Where trainings are stopped early the space's schedules must be ones whose early epochs say something of the late ones: cosine
-    or constant. Raises `OptionError` for an unknown name, `SpaceError` for an enqueued configuration outside of the space.
+    or constant. A function's strategy is used as it is, also where `plan.schedule` asks for another. Raises `OptionError` for an
+    unknown name, `SpaceError` for an enqueued configuration outside of the space.
     """
-    if name not in STRATEGIES:
-        raise OptionError(f"strategy must be one of {', '.join(STRATEGIES)}, got {name!r}{nearest(name, STRATEGIES)}")
-    suggester = suggester_for("tpe" if name == "auto" else name, space, plan)
-    return FullTraining(suggester, space, plan) if plan.schedule == "full" else Halving(suggester, space, plan)
+    name = strategy_name(given)
+    if is_sampler(given):
+        made = _loaded("optuna_suggester", "StudySuggester")(space, plan, given)
+    elif not isinstance(given, str):
+        return cast("Maker[F]", given)(space, plan)
+    elif name not in STRATEGIES:
+        raise OptionError(
+            f"the search had a strategy that was an object, {name}; pass it again: search(resume=..., strategy=...)"
+        )
+    else:
+        made = suggester_for("tpe" if name == "auto" else name, space, plan)
+    return _SCHEDULES["halving" if plan.schedule == "auto" else plan.schedule](made, space, plan)
 
 
 def suggester_for(name: str, space: Space[F], plan: Plan[F]) -> Suggester[F]:
     """Return the suggester of this name."""
     module, made = _SUGGESTERS[name]
     return cast("Suggester[F]", _loaded(module, made)(space, plan))
+
+
+def strategy_name(given: object) -> str:
+    """Return the name under which a strategy is on record: an object's says its class. Raises `OptionError`."""
+    if isinstance(given, str) and (given in STRATEGIES or given.startswith((_SAMPLER, _OWN))):
+        return given
+    if is_sampler(given):
+        return f"{_SAMPLER}{type(given).__name__}"
+    if callable(given):
+        return f"{_OWN}{getattr(given, '__qualname__', type(given).__name__)}"
+    raise OptionError(
+        f"strategy must be one of {', '.join(STRATEGIES)}, an Optuna sampler, or a function of a space and a plan, "
+        f"got {given!r}{nearest(given, STRATEGIES)}"
+    )
+
+
+def is_sampler(given: object) -> bool:
+    """Return whether this is a sampler of Optuna's; without loading Optuna, which whoever made one has done."""
+    samplers = sys.modules.get("optuna.samplers")
+    return samplers is not None and isinstance(given, samplers.BaseSampler)
 
 
 def _loaded(module: str, name: str) -> Any:

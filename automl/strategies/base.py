@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeAlias
 
@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from search_spaces.base import Scalar
 from search_spaces.configuration import Configuration
-from search_spaces.language import Searchable
+from search_spaces.language import Searchable, Space
 
 F = TypeVar("F", bound=Searchable, default=Configuration)
 
@@ -138,3 +138,6 @@ class Strategy(Protocol[F]):
     def adopt(self, proposals: Sequence[Proposal[F]]) -> None:
         """Take over proposals that were asked in an earlier process, as if this object had made them."""
         ...
+
+
+Maker: TypeAlias = Callable[[Space[F], Plan[F]], Strategy[F]]

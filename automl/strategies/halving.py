@@ -6,17 +6,22 @@ as soon as it is among the best `1 / eta` of those that came as far as it did, s
 Two deviations. A rung sends on only its best `FRONT` configurations: in a long search this bounds the checkpoints that are
 kept, and by then a configuration further down won't win. And where the number of configurations is limited and a rung has sent on
 nobody who got a score, its best goes on in the end even if they were fewer than `eta`: a search trains one in full.
+
+With several objectives those that no other dominates are the best of a rung, then those that only these dominate, and so on; the
+loss orders each front (Schmucker et al. 2021, "Multi-objective asynchronous successive halving").
 """
 
 from __future__ import annotations
 
+import math
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
 from automl.errors import RunError
 from automl.strategies.base import F, Plan, Proposal, Result, Suggester
+from automl.strategies.pareto import front
 from automl.strategies.schedules import Configurations
 from search_spaces.language import Space
 
@@ -30,33 +35,72 @@ def rungs(epochs: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, epochs // ETA**level) for level in range(LEVELS)}))
 
 
+def lowest_rung(_number: int) -> int:
+    """Begin with the first rung, whatever the number."""
+    return 0
+
+
+def level_of(proposal: Proposal[F], stops: Sequence[int]) -> int:
+    """Return which of the stops a proposal trains to. Raises `RunError` for another epoch: those of the run were others."""
+    if proposal.stop in stops:
+        return stops.index(proposal.stop)
+    known = ", ".join(map(str, stops))
+    raise RunError(
+        f"proposal {proposal.number} must stop at one of the epochs {known}, got {proposal.stop}; resume with equal epochs"
+    )
+
+
 @dataclass
 class _Rung:
-    """How far some configurations were trained. ranking: (loss, number) of those that didn't fail, best first."""
+    """How far some configurations were trained. values: of those that didn't fail; ranking: their numbers, best first."""
 
     stop: int
     begun: set[int] = field(default_factory=set)
     told: set[int] = field(default_factory=set)
-    ranking: list[tuple[float, int]] = field(default_factory=list)
+    values: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    ranking: list[int] = field(default_factory=list)
 
     @property
     def pending(self) -> bool:
         """Whether a result is still to come."""
         return len(self.begun) > len(self.told)
 
+    def rank(self, number: int, values: tuple[float, ...]) -> None:
+        """Take in what a configuration has reached."""
+        self.values[number] = values
+        if len(values) == 1:
+            insort(self.ranking, number, key=lambda known: (self.values[known], known))
+        else:
+            self.ranking = _by_fronts(self.values)
+
+
+def _by_fronts(values: Mapping[int, tuple[float, ...]]) -> list[int]:
+    """Return all numbers, at least the first `FRONT` of them by front, then loss."""
+    left = sorted(values, key=lambda number: (values[number], number))
+    ranking: list[int] = []
+    while left and len(ranking) < FRONT:
+        best = [left[i] for i in front([values[number] for number in left])]
+        ranking += best
+        left = [number for number in left if number not in set(best)]
+    return ranking + left
+
 
 class Halving(Generic[F]):
-    """A strategy that trains each configuration to the first rung, and the best of each rung to the next one.
+    """A strategy that trains each configuration to its first rung, and the best of each rung to the next one.
 
-    Its space should hold schedules that don't fall before the end of a rung (cosine, constant): one-cycle ranks badly early.
+    first_rung: from a configuration's number to the rung that it begins with; the lowest, unless given (see `hyperband`). Its
+    space should hold schedules that don't fall before the end of a rung (cosine, constant): one-cycle ranks badly early.
     """
 
-    def __init__(self, suggester: Suggester[F], space: Space[F], plan: Plan[F]) -> None:
+    def __init__(
+        self, suggester: Suggester[F], space: Space[F], plan: Plan[F], first_rung: Callable[[int], int] = lowest_rung
+    ) -> None:
         self._suggester = suggester
         self._configurations = Configurations(suggester, space, plan)
+        self._objectives = plan.objectives
+        self._first_rung = first_rung
         self._rungs = [_Rung(stop) for stop in rungs(plan.epochs)]
         self._members: dict[int, F] = {}
-        self._ended: set[int] = set()
         self._closed: set[int] = set()
 
     @property
@@ -98,13 +142,13 @@ class Halving(Generic[F]):
             if number in rung.told:
                 continue
             rung.told.add(number)
-            if result.loss is not None:
-                insort(rung.ranking, (result.loss, number))
+            if result.values is not None:
+                unknown = (math.inf,) * (self._objectives - len(result.values))
+                rung.rank(number, result.values + unknown)
             if result.ended or level == len(self._rungs) - 1:
-                self._ended.add(number)
                 self._closed.add(number)
             if level < len(self._rungs) - 1:
-                self._closed |= {last for _, last in rung.ranking[FRONT:]} - self._rungs[level + 1].begun
+                self._closed |= set(rung.ranking[FRONT:]) - self._rungs[level + 1].begun
 
     def adopt(self, proposals: Sequence[Proposal[F]]) -> None:
         """Take over proposals that were asked in an earlier process."""
@@ -122,7 +166,8 @@ class Halving(Generic[F]):
         if self._configurations.exhausted:
             return None
         number, configuration = self._configurations.hand_out()
-        return self._begin(Proposal(number, configuration, 0, self._rungs[0].stop, self._rungs[-1].stop))
+        first = self._rungs[self._first_rung(number)]
+        return self._begin(Proposal(number, configuration, 0, first.stop, self._rungs[-1].stop))
 
     def _continuation(self) -> Proposal[F] | None:
         for level in reversed(range(len(self._rungs) - 1)):
@@ -138,7 +183,7 @@ class Halving(Generic[F]):
         quota = min(len(rung.told) // ETA, FRONT)
         if not above.pending and not above.ranking and self._complete(level):
             quota = FRONT
-        return next((n for _, n in rung.ranking[:quota] if n not in self._ended and n not in above.begun), None)
+        return next((n for n in rung.ranking[:quota] if n not in self._closed and n not in above.begun), None)
 
     def _complete(self, level: int) -> bool:
         """Whether no further result will come into a rung."""
@@ -149,10 +194,4 @@ class Halving(Generic[F]):
         return self._complete(level - 1) and self._promotable(level - 1) is None
 
     def _level(self, proposal: Proposal[F]) -> int:
-        for level, rung in enumerate(self._rungs):
-            if rung.stop == proposal.stop:
-                return level
-        stops = ", ".join(str(rung.stop) for rung in self._rungs)
-        raise RunError(
-            f"proposal {proposal.number} must stop at one of the epochs {stops}, got {proposal.stop}; resume with equal epochs"
-        )
+        return level_of(proposal, [rung.stop for rung in self._rungs])

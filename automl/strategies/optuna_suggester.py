@@ -88,7 +88,8 @@ class GaussianProcess(Generic[F]):
     """A suggester: `optuna.samplers.GPSampler`, fitted anew for each suggestion.
 
     It sees the `BEST` and the `RECENT` latest configurations, and of the paths that differ among them the `PATHS_OF_GP` that most
-    have opened, so a suggestion takes seconds at most, however long the search; all others are random. Failures count as bad as the worst that it sees. What breaks hard limits is a constraint of its own.
+    have opened, so a suggestion takes seconds at most, however long the search; all others are random. Failures count as bad as
+    the worst that it sees. What breaks hard limits is a constraint of its own.
     """
 
     def __init__(self, space: Space[F], plan: Plan[F]) -> None:
