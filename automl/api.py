@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from automl.data.options import DataOptions
+from automl.enqueued import Enqueued, as_list
 from automl.errors import OptionError
 from automl.executors import default_executor
 from automl.launch import Launch
@@ -54,6 +55,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     class_weight: Any = None,
     families: Sequence[str | type[Architecture]] | None = None,
     space: Mapping[str, Any] | None = None,
+    enqueue: Sequence[Enqueued] = (),
     strategy: str = "auto",
     schedule: Schedule = "auto",
     objectives: Sequence[str] = (),
@@ -113,6 +115,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
 
     What is searched:
         families: names or Architecture classes. space: overrides of the space, `{"architecture/MLP/blocks/length": Int(1, 2)}`.
+        enqueue: networks of the space to try right after the default: each a Configuration (e.g. `result.configuration(12)` of
+            another search), an Architecture, `MLP(blocks=(Plain(width=64),))`, or either as its `to_dict()` returns it.
         strategy: who thinks of configurations: "auto", "tpe" or "random". schedule: how long each is trained: "full" trains all
             to the end, "halving" sends on the best third of each rung (asynchronous); "auto" is the strategy's own choice.
         epochs: of a full training; by the number of rows unless given.
@@ -144,7 +148,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     given = locals()
     if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
         raise OptionError(f"callbacks must be a list of functions of a Progress, got {callbacks!r}")
-    launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose)
+    launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose, as_list(enqueue))
     if resume is not None:
         _check_resumable(given)
         return launch.resumed(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from automl.metrics import metric
+from automl.objectives import OBJECTIVES
 from automl.run_folder import Run
 from automl.scoring import choose_score, joint_status
 from automl.store import Record
 from automl.strategies.base import Proposal
+from automl.strategies.pareto import front
 from automl.trial import SCORED
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ COLUMNS = (
     "status",
     "reason",
 )
+_BEFORE_OBJECTIVES = COLUMNS.index("parameters") + 1
 _TEXTS = ("model", "family", "status", "reason")
 _HEADINGS = {
     "validation_score": "validation",
@@ -37,6 +40,8 @@ _HEADINGS = {
     "training_seconds": "seconds",
     "predict_ms_per_1000": "ms/1000",
     "parameters": "params",
+    "latency_ms": "ms/row",
+    "weight_bytes": "bytes",
 }
 
 
@@ -47,6 +52,8 @@ class Entry:
     number: the configuration's; negative for a baseline. score: on the choose rows, in the metric's own sign, None if it failed.
     loss: the same, lower is better. seconds: of training, all rungs and folds. predict_ms: for 1000 rows, all folds' networks.
     parameters: of one network. epochs: trained by one network; of each fold, fold_epochs: trained, best_epochs: the epoch scored.
+    others: the further objectives of the search, in its order; empty for baselines and what failed. violation: above 0, it broke
+    a hard limit.
     """
 
     number: int
@@ -64,6 +71,8 @@ class Entry:
     total: int
     status: str
     reason: str
+    others: tuple[float, ...] = ()
+    violation: float = 0.0
 
     @property
     def is_baseline(self) -> bool:
@@ -103,6 +112,8 @@ def _entry(run: Run, number: int, records: Sequence[Record]) -> Entry:
         total=last.trials[0].total,
         status=status,
         reason=reason,
+        others=() if last.result is None else last.result.others,
+        violation=max(outcome.violation for outcome in everything),
     )
 
 
@@ -119,8 +130,36 @@ def _score(run: Run, number: int, record: Record) -> float | None:
     return metric(run.task.metric, run.task.kind).loss(record.result.loss)  # the sign changes back
 
 
-def frame(rows: Iterable[Entry], report: dict[int, float]) -> pd.DataFrame:
-    """Return the board as a DataFrame with `COLUMNS`; failed models have no rank, and few have a report score."""
+def objectives_of(run: Run) -> tuple[str, ...]:
+    """Return the objectives of a search beside its metric, by name."""
+    return tuple(run.store.settings().get("objectives", ()))
+
+
+def front_of(rows: Sequence[Entry]) -> list[Entry]:
+    """Return the networks that no other dominates in score and further objectives, in the order of the board.
+
+    Each counts as it is, however long it was trained: a network that was stopped early is a network too, whose score and cost are
+    what a user would get. Longer trained it might score better, and push others from the front, but it can't mislead anyone.
+    """
+    scored = [row for row in rows if row.loss is not None and not row.is_baseline]
+    return [scored[i] for i in front([(row.loss or 0.0, *row.others) for row in scored])]
+
+
+def front_frame(rows: Sequence[Entry], objectives: Sequence[str]) -> pd.DataFrame:
+    """Return the front as a DataFrame: number, model, validation_score, a column for each objective, epochs."""
+    import pandas as pd
+
+    names = ("number", "model", "validation_score", *(OBJECTIVES[name] for name in objectives), "epochs")
+    table = [(row.number, row.name, row.score, *row.others, row.epochs) for row in front_of(rows)]
+    counts = [OBJECTIVES[name] for name in objectives if name in {"parameters", "bytes"}]
+    return pd.DataFrame(table, columns=pd.Index(names)).astype(dict.fromkeys(counts, "int64"))
+
+
+def frame(rows: Sequence[Entry], report: dict[int, float], objectives: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the board as a DataFrame with `COLUMNS`; failed models have no rank, and few have a report score.
+
+    With objectives there are columns for those that `COLUMNS` lack, and whether a network is on the front.
+    """
     import pandas as pd
 
     table = [
@@ -141,7 +180,23 @@ def frame(rows: Iterable[Entry], report: dict[int, float]) -> pd.DataFrame:
     ]
     board = pd.DataFrame(table, columns=pd.Index(COLUMNS))
     floats = {"validation_score": "float64", "report_score": "float64"}
-    return board.astype({"rank": "Int64", **floats})
+    return _with_objectives(board.astype({"rank": "Int64", **floats}), rows, objectives)
+
+
+def _with_objectives(board: pd.DataFrame, rows: Sequence[Entry], objectives: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    more = {}
+    for position, name in enumerate(objectives):
+        if OBJECTIVES[name] not in COLUMNS:
+            values = [row.others[position] if row.others else None for row in rows]
+            more[OBJECTIVES[name]] = pd.Series(values, dtype="Int64" if name == "bytes" else "float64")
+    if objectives:
+        best = {row.number for row in front_of(rows)}
+        more["front"] = pd.Series([row.number in best for row in rows], dtype="bool")
+    for place, (name, column) in enumerate(more.items(), start=_BEFORE_OBJECTIVES):
+        board.insert(place, name, column)
+    return board
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -156,9 +211,9 @@ def text_table(board: pd.DataFrame) -> Table:
     from rich.text import Text
 
     rows = records(board)
-    hidden = {"family"} if any(row["reason"] for row in rows) else {"family", "reason"}
+    hidden = {"family"} if any(row.get("reason") for row in rows) else {"family", "reason"}
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in (name for name in COLUMNS if name not in hidden):
+    for name in (name for name in board.columns if name not in hidden):
         table.add_column(_HEADINGS.get(name, name), justify="left" if name in _TEXTS else "right", no_wrap=name != "reason")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for name, value in row.items() if name not in hidden))
@@ -166,6 +221,8 @@ def text_table(board: pd.DataFrame) -> Table:
 
 
 def _cell(value: object) -> str:
-    if value is None:
+    if value is None or value is False:
         return ""
+    if value is True:
+        return "*"
     return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -6,31 +6,19 @@ no model; 2 for bad input; 130 after Ctrl-C outside of a search's trials.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from automl.cli_options import (
-    AsJson,
-    Family,
-    ImageFit,
-    InputKind,
-    RunFolder,
-    ScheduleKind,
-    TaskKind,
-    TokenizerKind,
-    families_given,
-    kinds_of_columns,
-    open_run,
-    size_in_pixels,
-)
+from automl.cli_options import AsJson, Family, RunFolder, open_run
 from automl.cli_predict import predict
+from automl.cli_search import resume, search, show
 from automl.errors import AutomlError, Infeasible, NoModelError, SpaceError
 
 if TYPE_CHECKING:
+    from automl.predictor import Predictor
     from automl.result import SearchResult
 
 app = typer.Typer(
@@ -56,153 +44,24 @@ app = typer.Typer(
 
     automl search unlabelled.csv
 
+    automl search adult.csv --target income --objective latency --max-parameters 50000
+
     automl predict model/ *.png
 """,
 )
 
-_FILE_WIDTH = 160  # characters of a line where output doesn't go to a terminal
-
 _INTERRUPTED = 130  # the exit code after a Ctrl-C that came before the search loop, or during its end
 
 
-@app.command()
-def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the command
-    data: Annotated[
-        Path,
-        typer.Argument(
-            help="A table (CSV, TSV, Parquet; columns may hold texts or paths of images), a folder with a folder of images for "
-            "each class, or an .npz file of images or sequences.",
-            show_default=False,
-        ),
-    ],
-    target: Annotated[
-        list[str] | None,
-        typer.Option(help="Column to predict; repeat for several. Without one, of a table: autoencoders.", show_default=False),
-    ] = None,
-    time_limit: Annotated[
-        float | None, typer.Option(help="Seconds, everything included. [default: 600, without --n-trials]")
-    ] = None,
-    n_trials: Annotated[int | None, typer.Option(help="Number of configurations to try.")] = None,
-    metric: Annotated[str | None, typer.Option(help="E.g. roc_auc, accuracy, log_loss, rmse, mae. [default: by task]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run. [default: automl-results/DATE-TIME]")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    task: Annotated[TaskKind | None, typer.Option(help="What is learnt. [default: detected]", case_sensitive=False)] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="Kind of a column, NAME=KIND (numeric, categorical, ...). Repeat.")
-    ] = None,
-    validation: Annotated[Path | None, typer.Option(help="Your own rows to choose with.")] = None,
-    test: Annotated[Path | None, typer.Option(help="Your own rows to report on; never trained on.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Choose on out-of-fold predictions. [default: 5 below 1000 rows]")] = None,
-    groups: Annotated[str | None, typer.Option(help="Column whose values must not be split.")] = None,
-    time_column: Annotated[str | None, typer.Option(help="Column of time: later rows choose and report.")] = None,
-    inputs: Annotated[InputKind | None, typer.Option(help="What the data are. [default: detected]")] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column that tells sequences apart, where rows are steps.")] = None,
-    horizon: Annotated[int | None, typer.Option(help="Forecast the target so many steps ahead.")] = None,
-    context: Annotated[int | None, typer.Option(help="Steps of history that a forecast sees. [default: by the data]")] = None,
-    season: Annotated[
-        int | None, typer.Option(help="Steps after which the series repeats itself. [default: by the data]")
-    ] = None,
-    tokenizer: Annotated[TokenizerKind, typer.Option(help="How texts are cut.")] = TokenizerKind.words,
-    code: Annotated[int | None, typer.Option(help="Numbers that autoencoders reduce a row to. [default: by the columns]")] = None,
-    sample_weight: Annotated[str | None, typer.Option(help="Column of row weights.")] = None,
-    image_size: Annotated[str | None, typer.Option(help="Pixels, 64 or 48x64 (height x width). [default: by the images]")] = None,
-    image_fit: Annotated[ImageFit, typer.Option(help="What to do with images of another shape.")] = ImageFit.crop,
-    image_memory: Annotated[
-        float | None, typer.Option(help="Bytes that decoded images may take. [default: a quarter of the free memory]")
-    ] = None,
-    max_broken: Annotated[float, typer.Option(help="Share of image files that may be unreadable.")] = 0.01,
-    balanced: Annotated[bool, typer.Option(help="Weigh classes equally in the loss.")] = False,
-    family: Family = None,
-    strategy: Annotated[str, typer.Option(help="Who thinks of configurations: auto, tpe or random.")] = "auto",
-    schedule: Annotated[ScheduleKind, typer.Option(help="How long each is trained.")] = ScheduleKind.auto,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of a full training. [default: by rows]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Trainings at the same time. [default: all cores]")] = None,
-    executor: Annotated[str | None, typer.Option(help="processes or inline. [default: processes]")] = None,
-    baselines: Annotated[bool, typer.Option(help="Fit reference models beside the networks.")] = True,
-    overwrite: Annotated[bool, typer.Option(help="Replace an earlier search in --out.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Search for the best network.
-
-    **Example**: automl search adult.csv --target income --time-limit 120 --out results/adult
-
-    Ctrl-C ends the search with the best so far, saved; `automl resume` goes on.
-    """
-    from automl.api import search as run_search
-
-    result = run_search(
-        data,
-        target=target[0] if target is not None and len(target) == 1 else target or None,
-        time_limit=time_limit,
-        n_trials=n_trials,
-        metric=metric,
-        out=out,
-        seed=seed,
-        task=None if task is None else task.value,
-        columns=kinds_of_columns(column),
-        validation=validation,
-        test=test,
-        folds=folds,
-        groups=groups,
-        time_column=time_column,
-        inputs=None if inputs is None else inputs.value,
-        id_column=id_column,
-        horizon=horizon,
-        context=context,
-        season=season,
-        tokenizer=tokenizer.value,
-        code=code,
-        sample_weight=sample_weight,
-        image_size=size_in_pixels(image_size),
-        image_fit=image_fit.value,
-        image_memory=image_memory,
-        max_broken=max_broken,
-        class_weight="balanced" if balanced else None,
-        families=families_given(family),
-        strategy=strategy,
-        schedule=schedule.value,
-        epochs=epochs,
-        workers=workers,
-        executor=executor,
-        baselines=baselines,
-        overwrite=overwrite,
-        verbose=not as_json,
-    )
-    _show(result, as_json=as_json)
-    _ = result.best_entry  # raises: a search without a model must not look like success
-
-
-@app.command()
-def resume(
-    run: RunFolder,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds for this continuation. [default: what is left]")] = None,
-    n_trials: Annotated[int | None, typer.Option(help="Configurations in all. [default: as before]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Trainings at the same time. [default: as before]")] = None,
-    family: Family = None,
-    as_json: AsJson = False,
-) -> None:
-    """Go on with a search that was killed or interrupted.
-
-    **Example**: automl resume results/adult --time-limit 300
-    """
-    from automl.api import search as run_search
-
-    result = run_search(
-        resume=run,
-        time_limit=time_limit,
-        n_trials=n_trials,
-        workers=workers,
-        families=families_given(family),
-        verbose=not as_json,
-    )
-    _show(result, as_json=as_json)
-    _ = result.best_entry
+app.command()(search)
+app.command()(resume)
 
 
 @app.command()
 def leaderboard(
     run: RunFolder,
     top: Annotated[int | None, typer.Option(min=1, help="Rows to print. [default: all]")] = None,
+    front: Annotated[bool, typer.Option("--front", help="Only the networks that no other beats in everything.")] = False,
     family: Family = None,
     as_json: AsJson = False,
 ) -> None:
@@ -210,16 +69,19 @@ def leaderboard(
 
     **Example**: automl leaderboard results/adult --top 10
     """
-    _show(open_run(run, family), as_json=as_json, top=top)
+    show(open_run(run, family), as_json=as_json, top=top, front=front)
 
 
 app.command()(predict)
 
 
 @app.command()
-def export(
+def export(  # noqa: PLR0913, PLR0917 - one parameter for each option of the command
     run: RunFolder,
     model: Annotated[Path, typer.Argument(help="Folder to write.", show_default=False)],
+    number: Annotated[
+        int | None, typer.Option(help="Another network than the best, e.g. 12 for MLP #12.", show_default=False)
+    ] = None,
     refit: Annotated[bool, typer.Option(help="Train once more on all rows first.")] = False,
     onnx: Annotated[bool, typer.Option(help="Write and verify model.onnx too.")] = True,
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier model in the folder.")] = False,
@@ -230,29 +92,19 @@ def export(
     **Example**: automl export results/adult model/
     """
     result = open_run(run, family)
-    predictor = result.refit() if refit else result.best
+    entry = result.best_entry if number is None else result.entry(number)
+    predictor = _model(result, number, refit=refit)
     if onnx:
         predictor.export(model, overwrite=overwrite)
     else:
         predictor.save(model, overwrite=overwrite)
-    typer.echo(f"{result.best_entry.name} written to {model}", err=True)
+    typer.echo(f"{entry.name} written to {model}", err=True)
 
 
-def _show(result: SearchResult, *, as_json: bool, top: int | None = None) -> None:
-    from automl.board import records, text_table
-
-    board = result.leaderboard() if top is None else result.leaderboard().head(top)
-    if as_json:
-        typer.echo(json.dumps({"path": str(result.path), "metric": result.run.task.metric, "leaderboard": records(board)}))
-        return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_FILE_WIDTH)
-    console.print(str(result.path), markup=False, soft_wrap=True)
-    console.print(text_table(board))
-    console.print(result.summary(), markup=False, soft_wrap=True)
+def _model(result: SearchResult, number: int | None, *, refit: bool) -> Predictor:
+    if refit:
+        return result.refit(number)
+    return result.best if number is None else result.model(number)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -90,6 +91,17 @@ def size_in_pixels(given: str | None) -> int | tuple[int, int] | None:
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
         raise OptionError(f"--image-size must be a number of pixels or HEIGHTxWIDTH, e.g. 64 or 48x64, got {given!r}")
     return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
+
+
+def networks_in(path: Path | None) -> list[Any]:
+    """Return what a JSON file holds, as a list of networks. Raises `OptionError` where it can't be read."""
+    if path is None:
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OptionError(f"--enqueue must be a file of JSON, a network or a list of them, but {path}: {error}") from error
+    return content if isinstance(content, list) else [content]
 
 
 def families_given(given: list[str] | None) -> list[Any] | None:

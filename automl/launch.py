@@ -11,6 +11,7 @@ from typing import Any, cast
 from automl.baselines import baseline_names
 from automl.budget import searched_space
 from automl.data.options import DataOptions
+from automl.enqueued import Enqueued, configurations
 from automl.executors import Workers
 from automl.limits import Limits
 from automl.live import View, announced
@@ -29,12 +30,16 @@ from search_spaces.storing import space_overrides_from_dict, space_overrides_to_
 
 @dataclass(frozen=True)
 class Launch:
-    """A search about to begin. started: `time.time()` of the user's call, from which the time limit counts."""
+    """A search about to begin.
+
+    started: `time.time()` of the user's call, from which the time limit counts. enqueue: networks to try first.
+    """
 
     started: float
     families: tuple[type[Architecture], ...]
     callbacks: Sequence[Callback]
     verbose: bool
+    enqueue: Sequence[Enqueued] = ()
 
     def new(
         self,
@@ -52,10 +57,11 @@ class Launch:
             with announced(data) if self.verbose else nullcontext():
                 task = make_task(data, data_options)
             space, epochs = searched_space(task, options, self.families, overrides)
-            options = replace(options, epochs=epochs)
+            options, enqueue = replace(options, epochs=epochs), configurations(self.enqueue, space, self.families)
             make_empty(path, overwrite=overwrite)
-            settings = {**options.to_dict(), "space": space_overrides_to_dict(space)}
-            return self._search(Run.create(path, task, settings, self.families), space, options, workers)
+            listed = [configuration.to_dict() for configuration in enqueue]
+            settings = {**options.to_dict(), "space": space_overrides_to_dict(space), "enqueue": listed}
+            return self._search(Run.create(path, task, settings, self.families), space, enqueue, options, workers)
 
     def resumed(
         self, path: Path, *, time_limit: float | None, n_trials: int | None, workers: int | None, executor: str | None
@@ -71,11 +77,19 @@ class Launch:
             settings = run.store.settings()
             options = SearchOptions.from_dict({**settings, **_latest_options(run), **given})
             space = Space(Configuration, space_overrides_from_dict(settings["space"], Configuration, (*FAMILIES, *self.families)))
+            enqueue = configurations(settings["enqueue"], space, self.families)
             with Workers(options.executor, self.families) as called:
-                return self._search(run, space, options, called, 0.0 if time_limit is not None else _seconds_spent(run))
+                spent = 0.0 if time_limit is not None else _seconds_spent(run)
+                return self._search(run, space, enqueue, options, called, spent)
 
     def _search(
-        self, run: Run, space: Space[Configuration], options: SearchOptions, workers: Workers, spent: float = 0.0
+        self,
+        run: Run,
+        space: Space[Configuration],
+        enqueue: tuple[Configuration, ...],
+        options: SearchOptions,
+        workers: Workers,
+        spent: float = 0.0,
     ) -> SearchResult:
         limits = Limits(options.time_limit, self.started, spent)
         plan = Plan(
@@ -83,6 +97,7 @@ class Launch:
             seed=options.seed,
             n_trials=options.n_trials,
             schedule=options.schedule,
+            enqueue=enqueue,
             workers=options.workers,
             objectives=1 + len(options.objectives),
         )

@@ -34,6 +34,14 @@ def predictor(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
     return _predictor(run, _members(run, entry), scores)
 
 
+def has_weights(run: Run, entry: Entry) -> bool:
+    """Whether the weights of a board's row are still there; a baseline that is fitted again needs none."""
+    if entry.is_baseline and entry.name in FITTED_AGAIN:
+        return True
+    epochs = entry.fold_epochs
+    return entry.loss is not None and all(run.checkpoints.exists(entry.number, fold, epochs[fold]) for fold in range(len(epochs)))
+
+
 def predict_rows(run: Run, entry: Entry, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return a model's predictions for rows of the task: probabilities `(rows, classes)` or values `(rows,)`."""
     return mean_prediction(_members(run, entry), run.task.features, rows)
@@ -45,7 +53,7 @@ def refitted(run: Run, entry: Entry, scores: dict[str, Any]) -> Predictor:
     Raises `ExportError` for a baseline that isn't a network.
     """
     task = run.task
-    configuration, seed = _configuration(run, entry)
+    configuration, seed = configuration_of(run, entry)
     if configuration is None or entry.is_baseline:
         raise ExportError(f"refit trains networks, but the best model is the baseline {entry.name!r}; fit it with scikit-learn")
     held_back = [] if task.reports_own else [task.report]
@@ -65,7 +73,7 @@ def _predictor(run: Run, members: tuple[Member, ...], scores: dict[str, Any]) ->
     return Predictor(members, task.encoder, *about, scores, task.targets)
 
 
-def _configuration(run: Run, entry: Entry) -> tuple[Configuration | None, int]:
+def configuration_of(run: Run, entry: Entry) -> tuple[Configuration | None, int]:
     """Return the configuration of a board's row (None for a baseline that is fitted again) and its seed on the first fold."""
     record = next(record for record in run.store.records() if record.trials[0].configuration_number == entry.number)
     seed = record.trials[0].seed
@@ -76,7 +84,7 @@ def _configuration(run: Run, entry: Entry) -> tuple[Configuration | None, int]:
 
 def _members(run: Run, entry: Entry) -> tuple[Member, ...]:
     task = run.task
-    configuration, _ = _configuration(run, entry)
+    configuration, _ = configuration_of(run, entry)
     members = []
     for number, (fold, epochs) in enumerate(zip(task.folds, entry.fold_epochs, strict=True)):
         if configuration is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from automl.limits import Limits
 from automl.scoring import joint_status
 from automl.strategies.base import Proposal, Result
+from automl.strategies.pareto import front
 from automl.trial import Outcome
 
 _KEPT = 5  # configurations whose checkpoints stay whatever the strategy says
@@ -54,7 +55,7 @@ class Progress:
 
 @dataclass
 class Tally:
-    """Counts what a study begins and ends."""
+    """Counts what a study begins and ends. front: the objectives, by number, of configurations that none dominates."""
 
     begun: int = 0
     failed: int = 0
@@ -63,6 +64,7 @@ class Tally:
     ended: list[Ended] = field(default_factory=list)
     best: Ended | None = None
     losses: dict[int, float] = field(default_factory=dict)
+    front: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
     def begin(self, proposal: Proposal | str) -> None:
         """Count a proposal as begun."""
@@ -99,12 +101,20 @@ class Tally:
             self.failed += 1
             return
         self.losses[proposal.number] = entry.loss
+        self._compare(proposal.number, (entry.loss, *(result.others if result is not None else ())))
         if self.best is None or self.best.loss is None or entry.loss < self.best.loss:
             self.best = entry
 
+    def _compare(self, number: int, values: tuple[float, ...]) -> None:
+        """Let a configuration take its place on the front, and those leave it that it dominates."""
+        rivals = {**self.front, number: values}
+        numbers = list(rivals)
+        self.front = {numbers[i]: rivals[numbers[i]] for i in front(list(rivals.values()))}
+
     def best_numbers(self) -> frozenset[int]:
-        """Return the numbers of the few best configurations so far."""
-        return frozenset(sorted(self.losses, key=lambda number: (self.losses[number], number))[:_KEPT])
+        """Return the numbers of the few best configurations so far, and of those that none dominates."""
+        best = sorted(self.losses, key=lambda number: (self.losses[number], number))[:_KEPT]
+        return frozenset({*best, *self.front})
 
     def progress(self, limits: Limits, running: int) -> Progress:
         """Return the search as it stands."""

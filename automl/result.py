@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from automl import models
-from automl.board import Entry, entries, frame
+from automl.board import Entry, entries, frame, front_frame, front_of, objectives_of
 from automl.data.window_format import WindowFormat
-from automl.errors import NoModelError
+from automl.errors import NoModelError, OptionError, RunError
 from automl.forecasts import scale_name
 from automl.metrics import metric
 from automl.options import families_for, path_option
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from automl.predictor import Predictor
+    from search_spaces.configuration import Configuration
     from search_spaces.language import Architecture
+
+_NAMED = 8  # networks of the front, in the summary
+_NUMBERS = 20  # of networks, in an error
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,6 +87,8 @@ class SearchResult:
         reasons = f"; {failed[0].name} ended as {failed[0].status!r}: {failed[0].reason}" if failed else ""
         is_late = not failed or failed[0].status in {"timeout", "cut", "killed"}
         advice = "; give the search more time or more trials" if is_late else ""
+        if failed and failed[0].violation:
+            advice = "; raise the limit, or give a space of cheaper networks"
         raise NoModelError(f"no network was trained to a score{reasons}{advice}")
 
     @cached_property
@@ -95,18 +101,66 @@ class SearchResult:
         """Return the board: one row for each configuration and baseline, ranked by `validation_score`.
 
         Columns: rank, model, family, validation_score (on the choose rows), report_score (on the report rows; for the best
-        network and the baselines), training_seconds, predict_ms_per_1000 (rows), parameters, epochs, status, reason.
+        network and the baselines), training_seconds, predict_ms_per_1000 (rows), parameters, epochs, status, reason. In a search
+        with objectives also latency_ms (of one row) and weight_bytes, where they are minimised, and front: whether no other
+        network is as good in everything and better in something.
         """
-        return frame(self.entries, {number: score.value for number, score in self.report.items()})
+        return frame(self.entries, {number: score.value for number, score in self.report.items()}, self.objectives)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the search minimised beside its metric."""
+        return objectives_of(self.run)
+
+    def front(self) -> pd.DataFrame:
+        """Return the networks that no other beats in everything, the best by the metric first; without objectives the best alone.
+
+        Columns: number (for `model`), model, validation_score, one for each objective (latency_ms, parameters, weight_bytes,
+        training_seconds), epochs. Networks that were stopped early count too, as they are.
+        """
+        return front_frame(self.entries, self.objectives)
 
     @cached_property
     def best(self) -> Predictor:
         """The best network with its preprocessing (or model, with `include_baselines`): predicts, evaluates, exports."""
-        return models.predictor(self.run, self.best_entry, self._scores())
+        return models.predictor(self.run, self.best_entry, self._scores(self.best_entry))
 
-    def _scores(self) -> dict[str, Any]:
-        """Return what a model card says of the best model."""
-        entry, reported = self.best_entry, self.report.get(self.best_entry.number)
+    def entry(self, number: int) -> Entry:
+        """Return the configuration of this number, as in "MLP #12", or baseline. Raises `OptionError` where there is none."""
+        for entry in self.entries:
+            if entry.number == number:
+                return entry
+        known = ", ".join(str(entry.number) for entry in sorted(self.entries, key=lambda entry: entry.number)[:_NUMBERS])
+        raise OptionError(f"number must be that of a network on the board (12 of 'MLP #12'), got {number!r}; there are {known}")
+
+    def model(self, number: int) -> Predictor:
+        """Return the network of this number with its preprocessing, for one that isn't the best, such as another of the front.
+
+        Raises `OptionError` for an unknown number, `NoModelError` where it wasn't trained to a score, `RunError` where its
+        weights were deleted: those of the front and of the few best are kept.
+        """
+        entry = self.entry(number)
+        if entry.loss is None:
+            raise NoModelError(f"{entry.name} must have been trained to a score, but ended as {entry.status!r}: {entry.reason}")
+        if not models.has_weights(self.run, entry):
+            networks = [other for other in self.entries if not other.is_baseline]
+            kept = ", ".join(other.name for other in networks if models.has_weights(self.run, other)) or "none"
+            raise RunError(
+                f"{entry.name} must have its weights, but they were deleted when others had left it behind (there are those of "
+                f"{kept}); train it again with search(..., enqueue=[result.configuration({number})])"
+            )
+        return models.predictor(self.run, entry, self._scores(entry))
+
+    def configuration(self, number: int) -> Configuration:
+        """Return what the network of this number was made of, e.g. to `enqueue` it in another search."""
+        found, _ = models.configuration_of(self.run, self.entry(number))
+        if found is None or number < 0:
+            raise OptionError(f"number must be that of a searched network, got {number}, a baseline")
+        return found
+
+    def _scores(self, entry: Entry) -> dict[str, Any]:
+        """Return what a model card says of a model."""
+        reported = self.report.get(entry.number)
         scores: dict[str, Any] = {"metric": self.run.task.metric, "validation": entry.score, "model": entry.name}
         if reported is not None:
             scores["report"] = reported.value
@@ -120,31 +174,43 @@ class SearchResult:
         """Return the best model's scores on the user's own test data (a path, a DataFrame with the target, or (X, y))."""
         return self.best.evaluate(test)
 
-    def refit(self) -> Predictor:
-        """Train the best network again on all rows but those given as `test=`, for the epochs that were best.
+    def refit(self, number: int | None = None) -> Predictor:
+        """Train the best network, or that of a number, again on all rows but those given as `test=`.
 
-        What comes out has no score of its own. Raises `ExportError` where the best model is a baseline.
+        It is trained for the epochs that were best. What comes out has no score of its own. Raises `ExportError` where the model
+        is a baseline.
         """
-        return models.refitted(self.run, self.best_entry, self._scores())
+        entry = self.best_entry if number is None else self.entry(number)
+        return models.refitted(self.run, entry, self._scores(entry))
 
     def summary(self) -> str:
         """Return in a few lines what was searched, what won, and by how much."""
         task = self.run.task
         target = f", target {task.target_name!r}" if task.target_name else ""
         networks = [entry for entry in self.entries if not entry.is_baseline]
-        failed = [entry for entry in networks if entry.loss is None]
+        refused = [entry for entry in networks if entry.violation]
+        failed = [entry for entry in networks if entry.loss is None and not entry.violation]
         lines = [
             f"{task.kind} task{target}, {len(task.target)} rows; metric {task.metric}",
-            f"{len(networks)} networks tried, {len(failed)} failed{f' ({self._reasons(failed)})' if failed else ''}",
+            f"{len(networks)} networks tried, {len(failed)} failed{f' ({self._reasons(failed)})' if failed else ''}"
+            + (f", {len(refused)} over a limit and not trained" if refused else ""),
         ]
         if any(entry.loss is not None for entry in networks):
             lines += self._winner()
+        if self.objectives:
+            lines.append(self._front_in_short())
         if self.ended_by:
             redrawn = (
                 f"; {self._ended['infeasible']} draws made no network and were drawn again" if self._ended["infeasible"] else ""
             )
             lines.append(f"the search ended: {self.ended_by}{redrawn}")
         return "\n".join([*lines, f"run folder: {self.path}"])
+
+    def _front_in_short(self) -> str:
+        names = [entry.name for entry in front_of(self.entries)]
+        named = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        what = f"front of {self.run.task.metric} and {', '.join(self.objectives)}"
+        return f"{what}: {len(names)} networks that no other beats in everything{': ' if names else ''}{named}"
 
     @staticmethod
     def _reasons(failed: list[Entry]) -> str:
