@@ -47,11 +47,11 @@ def narrowed_domains(family: type[Searchable], overrides: Mapping[str, Domain]) 
     for path, domain in every_path(family, "", narrowed.get, everything=True):
         paths.append(path)
         for pattern, override in overrides.items():
-            if _names(pattern, path) and (pattern == path or _suits(override, domain)):
+            if names(pattern, path) and (pattern == path or _suits(override, domain)):
                 narrowed[path] = _narrowed(pattern, override, domain)
                 unused.pop(pattern, None)
     for pattern, override in unused.items():
-        if any(_names(pattern, path) for path in paths):
+        if any(names(pattern, path) for path in paths):
             raise SpaceError(f"{pattern} matches nothing that could be narrowed to {override_text(override)}")
         known = [generic(path) for path in paths] if "*" in pattern else paths
         fix = _PARTS.format(pattern) if f"{pattern}/length" in known else nearest(pattern, known)
@@ -59,7 +59,7 @@ def narrowed_domains(family: type[Searchable], overrides: Mapping[str, Domain]) 
     return narrowed
 
 
-def _names(pattern: str, path: str) -> bool:
+def names(pattern: str, path: str) -> bool:
     """Whether a path, or a glob over paths, names a path; `length` and `kind` are named in full."""
     last = path.rpartition("/")[2]
     return fnmatchcase(path, pattern) and (last not in ("length", "kind") or last == pattern.rpartition("/")[2])

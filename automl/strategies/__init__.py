@@ -15,6 +15,7 @@ from automl.strategies.base import F, Maker, Plan, Strategy, Suggester
 from automl.strategies.halving import Halving
 from automl.strategies.hyperband import hyperband
 from automl.strategies.median import MedianStopping
+from automl.strategies.priors import Guided, space_with_guess
 from automl.strategies.schedules import FullTraining
 from search_spaces.language import Space
 
@@ -25,6 +26,8 @@ __all__ = ["SCHEDULES", "STRATEGIES", "Plan", "strategy_for", "strategy_name"]
 
 # Where suggesters are, which their modules' libraries make slow to import: (module, class or function), made of (space, plan).
 _SUGGESTERS = {
+    "bayes": ("bayes", "Bayes"),
+    "evolution": ("evolution", "Evolution"),
     "tpe": ("tpe", "TPE"),
     "gp": ("optuna_suggester", "gp"),
     "cmaes": ("optuna_suggester", "cmaes"),
@@ -39,6 +42,7 @@ _SCHEDULES: dict[str, Callable[..., Strategy[Any]]] = {
 }
 STRATEGIES = ("auto", *_SUGGESTERS)
 SCHEDULES = ("auto", *_SCHEDULES)
+CROWD = 64  # workers
 _SAMPLER, _OWN = "optuna:", "own:"  # how strategies are named that were given as objects
 
 Given: TypeAlias = "str | BaseSampler | Maker[F]"
@@ -48,10 +52,14 @@ def strategy_for(given: Given[F], space: Space[F], plan: Plan[F]) -> Strategy[F]
     """Return the strategy of a name (one of `STRATEGIES`), around a sampler of Optuna's, or that a function (space, plan) makes.
 
     Where trainings are stopped early the space's schedules must be ones whose early epochs say something of the late ones: cosine
-    or constant. A function's strategy is used as it is, also where `plan.schedule` asks for another. Raises `OptionError` for an
-    unknown name, `SpaceError` for an enqueued configuration outside of the space.
+    or constant. A function's strategy is used as it is, also where `plan.schedule` asks for another; of a prior it gets a space
+    with the guess as its default. Raises `OptionError` for an unknown name, `SpaceError` for an enqueued configuration or a guess
+    outside of the space.
     """
     name = strategy_name(given)
+    if plan.prior:
+        space = space_with_guess(space, plan.prior)
+    made: Suggester[F]
     if is_sampler(given):
         made = _loaded("optuna_suggester", "StudySuggester")(space, plan, given)
     elif not isinstance(given, str):
@@ -61,8 +69,23 @@ def strategy_for(given: Given[F], space: Space[F], plan: Plan[F]) -> Strategy[F]
             f"the search had a strategy that was an object, {name}; pass it again: search(resume=..., strategy=...)"
         )
     else:
-        made = suggester_for("tpe" if name == "auto" else name, space, plan)
+        name = automatic(plan) if name == "auto" else name
+        if name == "bayes" and plan.schedule == "auto":
+            return cast("Strategy[F]", _loaded("freeze_thaw", "FreezeThaw")(space, plan))
+        made = suggester_for(name, space, plan)
+    if plan.prior:
+        made = Guided(made, space, plan)
     return _SCHEDULES["halving" if plan.schedule == "auto" else plan.schedule](made, space, plan)
+
+
+def automatic(plan: Plan[F]) -> str:
+    """Return the name of the strategy that suits a search.
+
+    Bayesian search, which finds more than any other here while trainings are few, and decides by learning curves how long each
+    goes on. Evolution where a model would be the bottleneck, with more than `CROWD` workers, and for several objectives, of which
+    it keeps a whole front (results/lcbench, results/scaling).
+    """
+    return "evolution" if plan.workers > CROWD or plan.objectives > 1 else "bayes"
 
 
 def suggester_for(name: str, space: Space[F], plan: Plan[F]) -> Suggester[F]:
