@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from search_spaces.base import (
@@ -67,12 +68,12 @@ class Variant(Domain):
         if self.default is not None:
             self.checked(self.default, "OneOf: default")
 
-    @property
+    @cached_property
     def is_open(self) -> bool:
         """Whether an abstract family stands for all of its subclasses."""
         return any(inspect.isabstract(family) for family in self.families)
 
-    @property
+    @cached_property
     def is_fixed(self) -> bool:
         """Whether there is just one concrete family, whose name needs no place in a path."""
         return len(self.families) == 1 and not self.is_open

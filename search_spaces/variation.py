@@ -33,7 +33,7 @@ from search_spaces.domains import (
 )
 from search_spaces.language import Searchable, Space
 
-__all__ = ["REDRAWS", "crossover", "mutate", "neighbour", "rearrange", "replay", "sample"]
+__all__ = ["REDRAWS", "crossover", "keeping", "mutate", "neighbour", "ordered", "rearrange", "replay", "sample"]
 
 REDRAWS = 100
 STEP = 0.15  # standard deviation of a step, as a share of the leaf's range on its own scale
@@ -70,6 +70,11 @@ def replay(space: Space[F], decisions: Decisions) -> F:
     return member
 
 
+def keeping(made: Decisions, rng: random.Random) -> Chooser:
+    """Return the chooser that keeps these decisions where the space admits them, and draws all others."""
+    return lambda path, leaf: made[path] if path in made and made[path] in leaf else leaf.sample(rng)
+
+
 def mutate(space: Space[F], parent: F, rng: random.Random, refused: Refused = None) -> F:
     """Change one decision, draw what it opens, keep all others.
 
@@ -85,21 +90,27 @@ def mutate(space: Space[F], parent: F, rng: random.Random, refused: Refused = No
     def change() -> F:
         target = rng.choice(targets)
         changed = {**made, target: neighbour(leaves[target], made[target], rng)}
-        return space.draw(_keeping(changed, rng))
+        return space.draw(keeping(changed, rng))
 
     return _feasible(change, refused)
 
 
-def neighbour(leaf: Leaf, value: Scalar, rng: random.Random) -> Scalar:
-    """Return another value of the leaf: near `value` half of the time where order means something, else any.
+def ordered(leaf: Leaf) -> bool:
+    """Return whether neighbours in the leaf are alike: numbers and ordered options."""
+    return isinstance(leaf, IntRange | FloatRange) or (isinstance(leaf, Options) and leaf.ordered)
 
-    Returns `value` itself where the leaf holds nothing else.
+
+def neighbour(leaf: Leaf, value: Scalar, rng: random.Random, step: float = STEP, fresh: float = 1 / 2) -> Scalar:
+    """Return another value of the leaf: near `value` where order means something, else any.
+
+    step: standard deviation, as a share of the leaf's range on its own scale; a step that leads beyond an end leads to that end,
+    where the best value often lies. fresh: how often any value is drawn all the same. Returns `value` itself where the leaf holds
+    nothing else.
     """
-    ordered = isinstance(leaf, IntRange | FloatRange) or (isinstance(leaf, Options) and leaf.ordered)
-    near = ordered and rng.random() < 1 / 2
+    near = ordered(leaf) and rng.random() < 1 - fresh
     for _ in range(TRIES):
-        u = rng.gauss(leaf.to_unit(value), STEP) if near else rng.random()
-        new = leaf.from_unit(u) if 0 <= u < 1 else value
+        u = min(max(rng.gauss(leaf.to_unit(value), step), 0.0), 1.0) if near else rng.random()
+        new = leaf.from_unit(u)
         if not same(new, value):
             return new
     ends = (leaf.from_unit(0.0), leaf.from_unit(1.0))
@@ -121,7 +132,7 @@ def rearrange(space: Space[F], parent: F, rng: random.Random, refused: Refused =
 
     def rearranged() -> F:
         path, items, move = rng.choice(moves)
-        return space.draw(_keeping(_renumbered(made, path, _order(move, items, rng)), rng))
+        return space.draw(keeping(_renumbered(made, path, _order(move, items, rng)), rng))
 
     return _feasible(rearranged, refused)
 
@@ -159,14 +170,9 @@ def _feasible(make: Callable[[], F], refused: Refused) -> F:
     raise Infeasible(f"{REDRAWS} draws in a row were infeasible; the last one: {reason}") from reason
 
 
-def _keeping(made: Decisions, rng: random.Random) -> Chooser:
-    """Return the chooser that keeps these decisions where the space admits them, and draws all others."""
-    return lambda path, leaf: made[path] if path in made and made[path] in leaf else leaf.sample(rng)
-
-
 def _moved_inside(space: Space[F], member: F, rng: random.Random, refused: Refused) -> tuple[F, dict[str, Leaf]]:
     """Return the member with all decisions inside the space, and the leaf of each of them."""
-    keep = _keeping(dict(member.decisions()), rng)
+    keep = keeping(dict(member.decisions()), rng)
     leaves: dict[str, Leaf] = {}
 
     def choose(path: str, leaf: Leaf) -> Scalar:
