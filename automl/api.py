@@ -16,11 +16,14 @@ from automl.executors import default_executor
 from automl.launch import Launch
 from automl.options import SearchOptions, families_for, path_option
 from automl.result import SearchResult
+from automl.strategies import Given, strategy_name
 from automl.strategies.base import Schedule
 from automl.study import Callback
+from search_spaces.base import Scalar
+from search_spaces.configuration import Configuration
 from search_spaces.language import Architecture
 
-_RESUMABLE = {"resume", "time_limit", "n_trials", "workers", "executor", "families", "callbacks", "verbose"}
+_RESUMABLE = {"resume", "time_limit", "n_trials", "workers", "executor", "families", "strategy", "callbacks", "verbose"}
 
 
 def search(  # noqa: PLR0913 - the one place where a user says everything; packed into two dataclasses at once
@@ -56,7 +59,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     families: Sequence[str | type[Architecture]] | None = None,
     space: Mapping[str, Any] | None = None,
     enqueue: Sequence[Enqueued] = (),
-    strategy: str = "auto",
+    prior: Mapping[str, Scalar] | None = None,
+    strategy: Given[Configuration] = "auto",
     schedule: Schedule = "auto",
     objectives: Sequence[str] = (),
     max_parameters: float | None = None,
@@ -117,8 +121,14 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         families: names or Architecture classes. space: overrides of the space, `{"architecture/MLP/blocks/length": Int(1, 2)}`.
         enqueue: networks of the space to try right after the default: each a Configuration (e.g. `result.configuration(12)` of
             another search), an Architecture, `MLP(blocks=(Plain(width=64),))`, or either as its `to_dict()` returns it.
-        strategy: who thinks of configurations: "auto", "tpe" or "random". schedule: how long each is trained: "full" trains all
-            to the end, "halving" sends on the best third of each rung (asynchronous); "auto" is the strategy's own choice.
+        prior: guesses of good values, `{"recipe/optimizer/AdamW/lr": 3e-4, "*/dropout": 0.1}`, by path or glob: tried first,
+            and followed less the more is known, or as soon as they prove wrong.
+        strategy: who thinks of configurations: "auto", "bayes", "evolution", "tpe", "gp", "cmaes", "nsga2" or "random"; a sampler
+            of Optuna's, used as it is; or a function (space, plan) that returns a `Strategy` of your own. A search with either of
+            the last two is resumed with the same `strategy`.
+        schedule: how long each is trained: "full" trains all to the end; "halving" sends on the best third of each rung,
+            "hyperband" too, but begins some with a later rung (both asynchronous); "median" stops who learns worse than half of
+            the others; "auto" is the strategy's own choice.
         epochs: of a full training; by the number of rows unless given.
 
     What a network may cost:
@@ -135,7 +145,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         workers: processes that train at the same time; all cores unless given. executor: "processes" or "inline".
         out: the run's folder; `automl-results/<date and time>` unless given. overwrite: replace an earlier search in it.
         resume: the folder of a search that was killed or interrupted; goes on with its own data and options, and with
-            `time_limit`, `n_trials`, `workers`, `executor` and `families` where given.
+            `time_limit`, `n_trials`, `workers`, `executor`, `families` and `strategy` where given.
         callbacks: called with a `Progress` about twice a second; one that returns True ends the search.
         verbose: show progress on standard error.
 
@@ -148,7 +158,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     given = locals()
     if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
         raise OptionError(f"callbacks must be a list of functions of a Progress, got {callbacks!r}")
-    launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose, as_list(enqueue))
+    launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose, as_list(enqueue), strategy)
     if resume is not None:
         _check_resumable(given)
         return launch.resumed(
@@ -159,7 +169,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     options = SearchOptions(
         time_limit=time_limit,
         n_trials=n_trials,
-        strategy=strategy,
+        strategy=strategy_name(strategy),
+        prior={} if prior is None else prior,
         schedule=schedule,
         objectives=objectives,
         max_parameters=max_parameters,

@@ -104,6 +104,22 @@ def networks_in(path: Path | None) -> list[Any]:
     return content if isinstance(content, list) else [content]
 
 
+def guesses_given(given: list[str] | None) -> dict[str, Any] | None:
+    """Return a prior, from PATH=VALUE; a value that isn't JSON is a text. Raises `OptionError`."""
+    if not given:
+        return None
+    guesses: dict[str, Any] = {}
+    for entry in given:
+        path, _, value = entry.partition("=")
+        if not path or not value:
+            raise OptionError(f"--prior must be PATH=VALUE, e.g. '*/lr=3e-4', got {entry!r}")
+        try:
+            guesses[path] = json.loads(value)
+        except ValueError:
+            guesses[path] = value
+    return guesses
+
+
 def families_given(given: list[str] | None) -> list[Any] | None:
     """Return families as `automl.search` takes them: names, and the classes that module:Class names."""
     return [_imported(name) if ":" in name else name for name in given] if given else None

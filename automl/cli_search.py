@@ -18,6 +18,7 @@ from automl.cli_options import (
     TaskKind,
     TokenizerKind,
     families_given,
+    guesses_given,
     kinds_of_columns,
     networks_in,
     size_in_pixels,
@@ -76,7 +77,13 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
     max_broken: Annotated[float, typer.Option(help="Share of image files that may be unreadable.")] = 0.01,
     balanced: Annotated[bool, typer.Option(help="Weigh classes equally in the loss.")] = False,
     family: Family = None,
-    strategy: Annotated[str, typer.Option(help="Who thinks of configurations: auto, tpe or random.")] = "auto",
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(help="A guess of a good value, PATH=VALUE, e.g. '*/lr=3e-4'. Repeat for several.", show_default=False),
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option(help="Who thinks of configurations: auto, bayes, evolution, tpe, gp, cmaes, nsga2 or random.")
+    ] = "auto",
     schedule: Annotated[ScheduleKind, typer.Option(help="How long each is trained.")] = ScheduleKind.auto,
     objective: Annotated[
         list[str] | None,
@@ -133,6 +140,7 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
         max_broken=max_broken,
         class_weight="balanced" if balanced else None,
         families=families_given(family),
+        prior=guesses_given(prior),
         strategy=strategy,
         schedule=schedule.value,
         objectives=tuple(objective or ()),

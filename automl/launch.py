@@ -12,6 +12,7 @@ from automl.baselines import baseline_names
 from automl.budget import searched_space
 from automl.data.options import DataOptions
 from automl.enqueued import Enqueued, configurations
+from automl.errors import OptionError
 from automl.executors import Workers
 from automl.limits import Limits
 from automl.live import View, announced
@@ -19,8 +20,8 @@ from automl.objectives import Ledger
 from automl.options import SearchOptions
 from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
-from automl.strategies import strategy_for
-from automl.strategies.base import Plan
+from automl.strategies import Given, strategy_for, strategy_name
+from automl.strategies.base import Plan, Strategy
 from automl.study import Callback, Study
 from automl.task import make_task
 from search_spaces.configuration import FAMILIES, Configuration
@@ -32,7 +33,8 @@ from search_spaces.storing import space_overrides_from_dict, space_overrides_to_
 class Launch:
     """A search about to begin.
 
-    started: `time.time()` of the user's call, from which the time limit counts. enqueue: networks to try first.
+    started: `time.time()` of the user's call, from which the time limit counts. enqueue: networks to try first. strategy: what
+    the user gave, a name or an object; options hold its name.
     """
 
     started: float
@@ -40,6 +42,7 @@ class Launch:
     callbacks: Sequence[Callback]
     verbose: bool
     enqueue: Sequence[Enqueued] = ()
+    strategy: Given[Configuration] = "auto"
 
     def new(
         self,
@@ -58,10 +61,11 @@ class Launch:
                 task = make_task(data, data_options)
             space, epochs = searched_space(task, options, self.families, overrides)
             options, enqueue = replace(options, epochs=epochs), configurations(self.enqueue, space, self.families)
+            strategy = strategy_for(self.strategy, space, _plan(options, enqueue))
             make_empty(path, overwrite=overwrite)
             listed = [configuration.to_dict() for configuration in enqueue]
             settings = {**options.to_dict(), "space": space_overrides_to_dict(space), "enqueue": listed}
-            return self._search(Run.create(path, task, settings, self.families), space, enqueue, options, workers)
+            return self._search(Run.create(path, task, settings, self.families), strategy, options, workers)
 
     def resumed(
         self, path: Path, *, time_limit: float | None, n_trials: int | None, workers: int | None, executor: str | None
@@ -78,36 +82,28 @@ class Launch:
             options = SearchOptions.from_dict({**settings, **_latest_options(run), **given})
             space = Space(Configuration, space_overrides_from_dict(settings["space"], Configuration, (*FAMILIES, *self.families)))
             enqueue = configurations(settings["enqueue"], space, self.families)
+            strategy = strategy_for(self._strategy_again(options.strategy), space, _plan(options, enqueue))
             with Workers(options.executor, self.families) as called:
                 spent = 0.0 if time_limit is not None else _seconds_spent(run)
-                return self._search(run, space, enqueue, options, called, spent)
+                return self._search(run, strategy, options, called, spent)
+
+    def _strategy_again(self, name: str) -> Given[Configuration]:
+        """Return the strategy of a search that goes on, `name` on its record. Raises `OptionError` where another one is given."""
+        given = strategy_name(self.strategy)
+        if given in ("auto", name):
+            return name if given == "auto" else self.strategy
+        raise OptionError(f"strategy must be that of the earlier search, {name}, where it is given with resume; got {given}")
 
     def _search(
-        self,
-        run: Run,
-        space: Space[Configuration],
-        enqueue: tuple[Configuration, ...],
-        options: SearchOptions,
-        workers: Workers,
-        spent: float = 0.0,
+        self, run: Run, strategy: Strategy[Configuration], options: SearchOptions, workers: Workers, spent: float = 0.0
     ) -> SearchResult:
         limits = Limits(options.time_limit, self.started, spent)
-        plan = Plan(
-            epochs=cast(int, options.epochs),
-            seed=options.seed,
-            n_trials=options.n_trials,
-            schedule=options.schedule,
-            enqueue=enqueue,
-            workers=options.workers,
-            objectives=1 + len(options.objectives),
-        )
         with ExitStack() as stack:
             stack.enter_context(run.store)
             run.store.add_event("started", {"called": self.started, "spent": spent, "options": options.to_dict()})
             view = stack.enter_context(View(run.task.metric)) if self.verbose else None
             if view is not None:
                 view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
-            strategy = strategy_for(options.strategy, space, plan)
             study = Study(
                 run_folder=run,
                 strategy=strategy,
@@ -121,6 +117,19 @@ class Launch:
             study.run(baseline_names(run.task) if options.baselines else ())
             run.store.add_event("ended", {"ended_by": study.ended_by, "infeasible": strategy.infeasible})
         return SearchResult(run, options.include_baselines)
+
+
+def _plan(options: SearchOptions, enqueue: tuple[Configuration, ...]) -> Plan[Configuration]:
+    return Plan(
+        epochs=cast(int, options.epochs),
+        seed=options.seed,
+        n_trials=options.n_trials,
+        schedule=options.schedule,
+        enqueue=enqueue,
+        prior=options.prior,
+        workers=options.workers,
+        objectives=1 + len(options.objectives),
+    )
 
 
 def _latest_options(run: Run) -> dict[str, Any]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from automl.demands import Demands
 from automl.errors import OptionError, nearest
 from automl.objectives import OBJECTIVES
-from automl.strategies import SCHEDULES, STRATEGIES
+from automl.strategies import SCHEDULES, strategy_name
 from automl.strategies.base import Schedule
+from search_spaces.base import Scalar, is_number, plain
 from search_spaces.configuration import FAMILIES
 from search_spaces.language import Architecture
 
@@ -42,6 +43,7 @@ class SearchOptions:
     max_latency_ms: float | None = None
     max_bytes: float | None = None
     max_memory: float | None = None
+    prior: Mapping[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_positive("time_limit", self.time_limit, "seconds")
@@ -51,12 +53,13 @@ class SearchOptions:
         _check_whole("seed", self.seed, 0)
         if self.seed is None:
             raise OptionError("seed must be a whole number, at least 0, got None")
-        _check_known("strategy", self.strategy, STRATEGIES)
+        strategy_name(self.strategy)
         _check_known("schedule", self.schedule, SCHEDULES)
         _check_known("executor", self.executor, EXECUTORS)
         for name, unit in _LIMITS.items():
             _check_positive(name, getattr(self, name), unit)
         object.__setattr__(self, "objectives", _checked_objectives(self.objectives))
+        object.__setattr__(self, "prior", _checked_prior(self.prior))
         if self.time_limit is None and self.n_trials is None:
             object.__setattr__(self, "time_limit", DEFAULT_TIME_LIMIT)
         if not self.workers:
@@ -88,6 +91,19 @@ def _checked_objectives(given: object) -> tuple[str, ...]:
     for name in given:
         _check_known("objectives", name, tuple(OBJECTIVES))
     return tuple(dict.fromkeys(given))
+
+
+def _checked_prior(given: object) -> dict[str, Scalar]:
+    """Return a prior as plain data; whether the space has its paths is for the space to say."""
+    if not isinstance(given, Mapping):
+        raise OptionError(f"prior must be a dict of path: value, got {given!r}")
+    prior = {path: plain(value) for path, value in given.items()}
+    for path, value in prior.items():
+        if not isinstance(path, str) or not (value is None or isinstance(value, bool | str) or is_number(value)):
+            raise OptionError(
+                f"prior must be a dict of path: value, each a finite number, a string, a bool or None, got {path!r}: {value!r}"
+            )
+    return prior
 
 
 def available_cores() -> int:

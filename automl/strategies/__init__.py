@@ -100,18 +100,22 @@ def strategy_name(given: object) -> str:
         return given
     if is_sampler(given):
         return f"{_SAMPLER}{type(given).__name__}"
+    if isinstance(given, type) and _is_sampler_class(given):
+        raise OptionError(f"strategy must be a sampler, not its class; write {given.__name__}()")
     if callable(given):
         return f"{_OWN}{getattr(given, '__qualname__', type(given).__name__)}"
-    raise OptionError(
-        f"strategy must be one of {', '.join(STRATEGIES)}, an Optuna sampler, or a function of a space and a plan, "
-        f"got {given!r}{nearest(given, STRATEGIES)}"
-    )
+    objects = "" if isinstance(given, str) else ", an Optuna sampler, or a function of a space and a plan"
+    raise OptionError(f"strategy must be one of {', '.join(STRATEGIES)}{objects}, got {given!r}{nearest(given, STRATEGIES)}")
 
 
 def is_sampler(given: object) -> bool:
     """Return whether this is a sampler of Optuna's; without loading Optuna, which whoever made one has done."""
+    return _is_sampler_class(type(given))
+
+
+def _is_sampler_class(given: type) -> bool:
     samplers = sys.modules.get("optuna.samplers")
-    return samplers is not None and isinstance(given, samplers.BaseSampler)
+    return samplers is not None and issubclass(given, samplers.BaseSampler)
 
 
 def _loaded(module: str, name: str) -> Any:

@@ -5,6 +5,7 @@ import pytest
 
 from automl.errors import OptionError
 from automl.options import SearchOptions, families_for, path_option
+from automl.strategies import STRATEGIES
 from search_spaces.configuration import FAMILIES
 from search_spaces.mlp import MLP
 
@@ -22,7 +23,7 @@ from search_spaces.mlp import MLP
         ({"workers": -1}, "workers must be a whole number, at least 0, got -1"),
         ({"seed": -1}, "seed must be a whole number, at least 0, got -1"),
         ({"epochs": 0}, "epochs must be a whole number, at least 1, got 0"),
-        ({"strategy": "tpee"}, "strategy must be one of tpe, random, got 'tpee'; did you mean 'tpe'?"),
+        ({"strategy": "tpee"}, f"strategy must be one of {', '.join(STRATEGIES)}, got 'tpee'; did you mean 'tpe'?"),
         ({"executor": "process"}, "executor must be one of processes, inline, got 'process'; did you mean 'processes'?"),
     ],
 )
