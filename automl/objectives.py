@@ -21,8 +21,8 @@ OBJECTIVES = {
 class Ledger:
     """What configurations cost so far, in the order of `objectives` (names).
 
-    latency, parameters and bytes are those of one network, of the greatest where there are folds; seconds are those of training,
-    over all rungs and folds. A network is timed once, before its first epoch, so that all of its rungs have one latency.
+    latency, parameters and bytes are those of one network, also where there are folds; seconds are those of training,
+    over all rungs and folds. A network is timed before its first rung and after it, and the lesser counts for all rungs.
     """
 
     objectives: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class Ledger:
         number = proposal.number
         if not proposal.start:
             self._costs[number] = {
-                "latency": max(outcome.latency_ms for outcome in outcomes),
+                "latency": min(outcome.latency_ms for outcome in outcomes),
                 "parameters": float(max(outcome.parameters for outcome in outcomes)),
                 "bytes": float(max(outcome.weight_bytes for outcome in outcomes)),
             }

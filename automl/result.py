@@ -210,7 +210,8 @@ class SearchResult:
         names = [entry.name for entry in front_of(self.entries)]
         named = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
         what = f"front of {self.run.task.metric} and {', '.join(self.objectives)}"
-        return f"{what}: {len(names)} networks that no other beats in everything{': ' if names else ''}{named}"
+        count = f"{len(names)} network{'' if len(names) == 1 else 's'}"
+        return f"{what}: {count} that no other beats in everything{': ' if names else ''}{named}"
 
     @staticmethod
     def _reasons(failed: list[Entry]) -> str:

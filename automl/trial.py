@@ -16,7 +16,7 @@ from automl.task import Task
 from automl.training.checkpoint import Checkpoints, Progress, Snapshot
 from automl.training.course import Span
 from automl.training.loop import train
-from automl.training.measuring import measured
+from automl.training.measuring import measured, timed_again
 from automl.training.networks import NetworkFault, described, device_for, one_thread, ran_out_of_memory
 from search_spaces.configuration import KNOWN, Configuration
 from search_spaces.domains import Families, Infeasible
@@ -158,6 +158,8 @@ def _train_if_allowed(trial: Trial, configuration: Configuration, task: Task, ch
         outcome = Outcome(trial.number, "infeasible", cost.reason, parameters=cost.parameters)
     else:
         outcome = _train(trial, configuration, task, checkpoints)
+    if trial.demands.is_timed and outcome.status in {"finished", "stopped"}:  # else there is no time left
+        cost = costs[number] = timed_again(cost, configuration.architecture, task, task.folds[trial.fold])
     return replace(
         outcome,
         weight_bytes=cost.weight_bytes,

@@ -31,6 +31,8 @@ def front(values: Values) -> list[int]:
     if not len(values):
         return found
     points = np.asarray(values, dtype=np.float64)
+    if not points.size:  # without objectives, as of those that broke a hard limit, all are equal
+        return list(range(len(values)))
     kept = np.empty_like(points)
     for i in np.lexsort(points.T[::-1]).tolist():
         earlier = kept[: len(found)]

@@ -42,6 +42,10 @@ def test_domination_is_an_order(points):
                 assert dominates(a, c) or not (dominates(a, b) and dominates(b, c))
 
 
+def test_without_objectives_all_are_equal():
+    assert fronts([(), (), ()]) == [[0, 1, 2]]
+
+
 def test_with_one_objective_the_front_is_the_best():
     assert front([(3.0,), (1.0,), (2.0,), (1.0,)]) == [1, 3]
 

@@ -41,6 +41,16 @@ class Sleepy(torch.nn.Module):
         return numeric.nan_to_num().mean(1, keepdim=True) * self.weight.mean(0)
 
 
+class Huge(Architecture):
+    """A network that would take 7 GB."""
+
+    width: int = Int(1, 100000)
+
+    def build(self, inputs, outputs):
+        layers = [torch.nn.Linear(self.width, self.width) for _ in range(2)]
+        return torch.nn.Sequential(*layers, torch.nn.Linear(self.width, 1, bias=True), torch.nn.Linear(1, 1, bias=False))
+
+
 def wide(configuration, width=256):
     return replace(configuration, architecture=MLP(blocks=(Plain(width=width), Plain(width=width))))
 
@@ -121,10 +131,11 @@ def test_all_folds_are_refused_by_one_measurement(toy_task, toy_configuration, c
 
 
 def test_refusing_is_cheap_whatever_the_size(toy_task, toy_configuration, checkpoints):
-    huge = replace(toy_configuration(), architecture=MLP(blocks=(Plain(width=512),) * 3))
+    task, huge = toy_task(), replace(toy_configuration(), architecture=Huge(width=30000))
     began = time.perf_counter()
-    run_trials([trial(huge, Demands(max_parameters=10)) for _ in range(20)], toy_task(), checkpoints)
-    assert time.perf_counter() - began < 2
+    [outcome] = run_trials([trial(huge, Demands(max_parameters=10))], task, checkpoints)
+    assert time.perf_counter() - began < 1
+    assert outcome.reason == "1,800,090,002 parameters, more than max_parameters=10"
 
 
 def test_bytes_are_those_of_the_file(toy_task, toy_configuration):
