@@ -16,7 +16,7 @@ from search_spaces.variation import sample
 
 __all__ = ["INITIAL", "Bayes", "spread"]
 
-INITIAL = 10  # configurations before anything is modelled
+INITIAL = 5  # configurations before anything is modelled
 
 
 class Bayes(Generic[F]):

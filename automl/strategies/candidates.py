@@ -9,38 +9,50 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
 
 from automl.strategies.base import F
 from automl.strategies.decision_tree import Decision, Shape, Sketch, Tree, Units
-from automl.strategies.tree_features import snapped
+from automl.strategies.tree_features import Layout
 
-__all__ = ["Candidates", "Rows"]
+__all__ = ["Candidates", "Rows", "sketched"]
 
 RANDOM = 400  # rows at random
 SHAPES = 16  # random shapes that these are of, where a space has many
 STEPS = 100  # rows around each of the best
+CROSSED = 20  # rows that mix each of the best with another
 MOVED = 6  # structural moves from each of the best
 AFTER = 10  # rows for each such move
-CHANGED = 0.25  # least share of the decisions that a row changes
+CHANGES = 3  # decisions that a row changes on average, where they are many, else this share:
+CHANGED = 0.25
 ENDS = 0.1  # share of changes that go to an end of the range
 FRESH = 0.1  # share of changes that are drawn anew
 SIZES = (-2.3, -0.3)  # logarithms (base 10) of the smallest and the largest step, as a share of the range
 
 
-@dataclass(frozen=True)
 class Rows:
-    """Candidates of one shape; units: (rows, decisions)."""
+    """Candidates of several shapes. units: (rows, decisions of the layout); shapes: of each row."""
 
-    shape: Shape
-    units: Units
+    def __init__(self, layout: Layout, units: Units, shapes: Sequence[Shape]) -> None:
+        self.layout = layout
+        self.units = layout.snapped(units)
+        self._shapes = shapes
 
-    def sketches(self) -> list[Sketch]:
-        """Return each of them."""
-        return [Sketch(self.shape, units) for units in self.units]
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def sketch(self, i: int) -> Sketch:
+        """Return one of them."""
+        shape = self._shapes[i]
+        return Sketch(shape, self.units[i, self.layout.at(shape)])
+
+
+def sketched(sketches: Sequence[Sketch]) -> Rows:
+    """Return sketches as rows."""
+    layout = Layout(sketch.shape for sketch in sketches)
+    return Rows(layout, layout.placed(sketches), [sketch.shape for sketch in sketches])
 
 
 class Candidates(Generic[F]):
@@ -51,63 +63,67 @@ class Candidates(Generic[F]):
         self._rng = rng
         self._noise = np.random.default_rng(rng.getrandbits(64))
 
-    def around(self, best: Sequence[Sketch]) -> list[Rows]:
+    def around(self, best: Sequence[Sketch]) -> Rows:
         """Return candidates at random and around some good sketches."""
-        rows = self._random()
-        for sketch in best:
-            rows.append(self._stepped(sketch, STEPS))
-        if any(decision.opens for sketch in best for decision in sketch.shape.decisions):
-            for sketch in best:
-                for _ in range(MOVED):
-                    rows.append(self._stepped(self._moved(sketch, best), AFTER))
-        elif len(best) > 1:
-            rows.append(self._crossed(best))
-        return [Rows(part.shape, snapped(part.shape, part.units)) for part in rows]
+        drawn = self._random()
+        nested = any(decision.opens for sketch in [*best, *drawn] for decision in sketch.shape.decisions)
+        moved = [self._moved(sketch, best) for sketch in best for _ in range(MOVED)] if nested else []
+        layout = Layout(sketch.shape for sketch in (*drawn, *best, *moved))
+        bases = [
+            _repeated(drawn, RANDOM // len(drawn)),
+            _repeated(best, CROSSED),
+            _repeated(best, STEPS),
+            _repeated(moved, AFTER),
+        ]
+        parts = [
+            self._redrawn(layout, bases[0]),
+            self._crossed(layout, bases[1], best),
+            self._stepped(layout, bases[2], keep=0),
+            self._stepped(layout, bases[3], keep=AFTER),
+        ]
+        shapes = [sketch.shape for part in bases for sketch in part]
+        return Rows(layout, np.concatenate(parts), shapes)
 
-    def near(self, sketch: Sketch, count: int) -> Rows:
-        """Return small steps from a sketch."""
-        rows = self._stepped(sketch, count)
-        return Rows(rows.shape, snapped(rows.shape, rows.units))
+    def near(self, best: Sequence[Sketch], count: int) -> Rows:
+        """Return steps from some sketches, so many from each."""
+        bases = _repeated(best, count)
+        layout = Layout(sketch.shape for sketch in best)
+        return Rows(layout, self._stepped(layout, bases, keep=0), [sketch.shape for sketch in bases])
 
-    def _random(self) -> list[Rows]:
+    def _random(self) -> list[Sketch]:
         first = self._tree.sketch(lambda _: self._rng.random())
         if not any(decision.opens for decision in first.shape.decisions):
-            return [Rows(first.shape, self._noise.random((RANDOM, len(first.units))))]
-        each = RANDOM // SHAPES
-        found = [first, *(self._tree.sketch(lambda _: self._rng.random()) for _ in range(SHAPES - 1))]
-        return [self._redrawn(sketch, each) for sketch in found]
+            return [first]
+        return [first, *(self._tree.sketch(lambda _: self._rng.random()) for _ in range(SHAPES - 1))]
 
-    def _redrawn(self, sketch: Sketch, count: int) -> Rows:
-        units = self._noise.random((count, len(sketch.units)))
-        return Rows(sketch.shape, self._kept(sketch, units))
+    def _redrawn(self, layout: Layout, bases: Sequence[Sketch]) -> Units:
+        """Return rows of the shapes of some sketches, with all numbers drawn anew."""
+        units = layout.placed(bases)
+        fresh = self._noise.random(units.shape)
+        return np.where(~np.isnan(units) & ~layout.opens, fresh, units)
 
-    def _kept(self, sketch: Sketch, units: Units) -> Units:
-        """Return rows in which the decisions that open others are those of the sketch."""
-        opens = np.array([decision.opens for decision in sketch.shape.decisions], dtype=bool)
-        return np.where(opens, sketch.units, units)
+    def _crossed(self, layout: Layout, bases: Sequence[Sketch], others: Sequence[Sketch]) -> Units:
+        """Return rows in which some numbers are those of another sketch, where that has them too."""
+        units, others_units = layout.placed(bases), layout.placed(others)
+        other = others_units[self._noise.integers(0, max(1, len(others)), len(bases))]
+        takes = ~np.isnan(units) & ~np.isnan(other) & ~layout.opens & (self._noise.random(units.shape) < 0.5)
+        return np.where(takes, other, units)
 
-    def _stepped(self, sketch: Sketch, count: int) -> Rows:
-        """Return rows with some decisions changed; the first is the sketch itself."""
-        noise, size = self._noise, (count, len(sketch.units))
-        free = np.array([not decision.opens for decision in sketch.shape.decisions], dtype=bool)
-        share = max(CHANGED, 1 / max(1, int(free.sum()))) if free.sum() < 12 else 3 / free.sum()
-        changed = noise.random(size) < share
-        changed[np.arange(count), noise.integers(0, size[1], count)] = True
-        scale = 10 ** noise.uniform(*SIZES, (count, 1))
-        stepped = sketch.units + scale * noise.standard_normal(size)
-        how = noise.random(size)
-        stepped = np.where(how < ENDS, np.where(noise.random(size) < 0.5, 0.0, 1.0), stepped)
-        stepped = np.where((how >= ENDS) & (how < ENDS + FRESH), noise.random(size), stepped)
-        units = np.where(changed & free, np.clip(stepped, 0.0, 1.0), sketch.units)
-        units[0] = sketch.units
-        return Rows(sketch.shape, units)
-
-    def _crossed(self, best: Sequence[Sketch]) -> Rows:
-        """Return rows whose every number is of one of two of the best, all of one shape."""
-        noise = self._noise
-        units = np.array([sketch.units for sketch in best])
-        a, b = (units[noise.integers(0, len(best), STEPS)] for _ in range(2))
-        return Rows(best[0].shape, np.where(noise.random(a.shape) < 0.5, a, b))
+    def _stepped(self, layout: Layout, bases: Sequence[Sketch], keep: int) -> Units:
+        """Return rows with some numbers changed; with `keep`, one of so many stays as it is."""
+        noise, units = self._noise, layout.placed(bases)
+        free = ~np.isnan(units) & layout.open & ~layout.opens
+        count = np.maximum(free.sum(axis=1), 1)[:, None]
+        pick = np.where(free, noise.random(units.shape), -1.0)
+        changed = noise.random(units.shape) < np.maximum(np.minimum(CHANGED, CHANGES / count), 1 / count)
+        changed |= pick >= pick.max(axis=1, initial=-1.0)[:, None]
+        scale = 10 ** noise.uniform(*SIZES, (len(units), 1))
+        new = np.clip(units + scale * noise.standard_normal(units.shape), 0.0, 1.0)
+        how, fresh = noise.random(units.shape), noise.random(units.shape)
+        new = np.where(how < ENDS, np.round(fresh), np.where(how < ENDS + FRESH, fresh, new))
+        if keep:
+            changed[::keep] = False
+        return np.where(changed & free, new, units)
 
     def _moved(self, sketch: Sketch, best: Sequence[Sketch]) -> Sketch:
         """Return a sketch after one structural move: another option that opens decisions, another order of items, a crossing."""
@@ -116,9 +132,20 @@ class Candidates(Generic[F]):
             return self._mixed(sketch, self._rng.choice(best))
         if move < 2 / 3 and sketch.shape.tuples:
             return self._rearranged(sketch)
+        opening = [decision.path for decision in sketch.shape.decisions if decision.opens]
         made = sketch.by_path()
-        made[self._rng.choice([decision.path for decision in sketch.shape.decisions if decision.opens])] = self._rng.random()
-        return self._tree.sketch(lambda decision: made.get(decision.path, self._rng.random()))
+        if opening:
+            made[self._rng.choice(opening)] = self._rng.random()
+        return self._completed(made)
+
+    def _completed(self, made: dict[str, float]) -> Sketch:
+        """Return the sketch with these unit numbers, and others drawn where it needs them."""
+
+        def choose(decision: Decision) -> float:
+            unit = made.get(decision.path)
+            return self._rng.random() if unit is None else unit
+
+        return self._tree.sketch(choose)
 
     def _mixed(self, first: Sketch, second: Sketch) -> Sketch:
         """Return a crossing: each slot of the first, or of the second where that has it too; lacking ones of the second."""
@@ -147,19 +174,24 @@ class Candidates(Generic[F]):
         elif length > 1:
             i, j = self._rng.sample(range(length), 2)
             order[i], order[j] = order[j], order[i]
-        return self._reordered(made, path, order)
+        leaf = next(decision.leaf for decision in sketch.shape.decisions if decision.path == f"{path}/length")
+        return self._completed(_renumbered(made, path, order) | {f"{path}/length": leaf.to_unit(leaf.closest(len(order)))})
 
-    def _reordered(self, made: dict[str, float], path: str, order: list[int | None]) -> Sketch:
-        old = {f"{path}/{new}": f"{path}/{at}" for new, at in enumerate(order) if at is not None}
-        wanted = len(order)
 
-        def choose(decision: Decision) -> float:
-            if decision.path == f"{path}/length":
-                return decision.leaf.to_unit(decision.leaf.closest(wanted))
-            if decision.path.startswith(f"{path}/"):
-                head = f"{path}/{decision.path[len(path) + 1 :].partition('/')[0]}"
-                source = old[head] + decision.path[len(head) :] if head in old else ""
-                return made.get(source, self._rng.random())
-            return made.get(decision.path, self._rng.random())
+def _repeated(sketches: Sequence[Sketch], count: int) -> list[Sketch]:
+    return [sketch for sketch in sketches for _ in range(count)]
 
-        return self._tree.sketch(choose)
+
+def _renumbered(made: dict[str, float], path: str, order: Sequence[int | None]) -> dict[str, float]:
+    """Return unit numbers by path after the items of the tuple at `path` were put into a new order; None is a new item."""
+    items: dict[str, list[tuple[str, float]]] = {}
+    moved: dict[str, float] = {}
+    for key, unit in made.items():
+        if key.startswith(f"{path}/"):
+            at, slash, rest = key[len(path) + 1 :].partition("/")
+            items.setdefault(at, []).append((slash + rest, unit))
+        else:
+            moved[key] = unit
+    for new, old in enumerate(order):
+        moved |= {f"{path}/{new}{rest}": unit for rest, unit in items.get(str(old), [])}
+    return moved

@@ -33,13 +33,14 @@ Units: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """A leaf at its place. opens: whether other decisions depend on it, and it has several values; pool: empty for none."""
+    """A leaf at its place. pool: empty for none; open: whether it has several values; opens: whether others depend on it."""
 
     path: str
     slot: str
     group: str
     pool: str
     leaf: Leaf
+    open: bool
     opens: bool
 
 
@@ -73,21 +74,44 @@ class Sketch:
         return {decision.slot: unit for decision, unit in zip(self.shape.decisions, self.units.tolist(), strict=True)}
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a domain stands. path and slot end with the name of its field, and group too; pool: empty for none."""
+
+    path: str
+    slot: str
+    group: str
+    pool: str = ""
+
+    def inner(self, name: str, below: str) -> _Place:
+        """Return the place of the fields of family `name`, whose paths begin with `below`; all three end with a slash."""
+        return _Place(f"{below}/", f"{self.slot}/{name}/", f"{self.group}/{name}/")
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A decision in a walk, and the domain that it opens at a place, a `Sequence` or a `Variant`; or None."""
+
+    decision: Decision
+    opened: Domain | None
+    place: _Place
+
+
 class Tree(Generic[F]):
-    """The decisions that a space opens, walked without building anything."""
+    """The decisions that a space opens, walked without building anything. What follows a decision is looked up once."""
 
     def __init__(self, space: Space[F]) -> None:
         self._space = space
-        self._known: dict[tuple[str, str], Decision] = {}
+        self._nodes: dict[tuple[str, str], tuple[_Node, ...]] = {}
+        self._decisions: dict[tuple[str, str], Decision] = {}
         self._families: dict[str, tuple[Leaf, Mapping[str, type[Searchable]]]] = {}
-        self._pools: dict[type[Searchable], dict[str, str]] = {}
         self._shapes: dict[tuple[object, ...], Shape] = {}
 
     def sketch(self, choose: Callable[[Decision], float]) -> Sketch:
         """Return a sketch, asking `choose` for a unit number in [0, 1] once for each open decision."""
-        walk = _Walk(self, choose)
-        walk.family(self._space.family, "", "", "")
-        key = (*walk.key, *(decision.path for decision in walk.decisions))
+        walk = _Walk(choose)
+        self._follow(self._fields(self._space.family, _Place("", "", "")), walk)
+        key = (*walk.key, *[decision.path for decision in walk.decisions])
         if key not in self._shapes:
             if len(self._shapes) >= SHAPES:
                 self._shapes.clear()
@@ -106,17 +130,72 @@ class Tree(Generic[F]):
             made[decision.path] = decision.leaf.from_unit(unit)
         return self._space.draw(lambda path, _: made[path])
 
-    def decision(self, path: str, domain: Domain, place: tuple[str, str, str], *, opens: bool) -> Decision:
-        """Return the decision at a path; `place` is its slot, group and pool."""
-        slot, group, pool = place
-        known = self._known.get((path, slot))
-        if known is None:
-            leaf = cast(Leaf, self._space.searched(path, domain))
-            several = leaf.from_unit(0.0) != leaf.from_unit(1.0)
-            known = self._known[path, slot] = Decision(path, slot, group, pool, leaf, opens and several)
-        return known
+    def _follow(self, nodes: tuple[_Node, ...], walk: _Walk) -> None:
+        for node in nodes:
+            unit = walk.ask(node.decision)
+            if node.opened is None:
+                continue
+            value = node.decision.leaf.from_unit(unit)
+            walk.key.append(value)
+            if isinstance(node.opened, Sequence):
+                walk.tuples.append((node.place.path, cast(int, value)))
+                self._items(node.opened, node.place, cast(int, value), walk)
+            else:
+                self._follow(self._variant(node, cast(str, value), node.place.slot), walk)
 
-    def families(self, path: str, domain: Variant) -> tuple[Leaf, Mapping[str, type[Searchable]]]:
+    def _variant(self, node: _Node, name: str, slot: str) -> tuple[_Node, ...]:
+        """Return what follows where a decision chose the family called `name`."""
+        place, domain = node.place, cast(Variant, node.opened)
+        below = _Place(place.path, slot, place.group).inner(name, domain.inner(place.path, name))
+        known = self._nodes.get((below.path, below.slot))
+        return self._fields(self._kinds(place.path, domain)[1][name], below) if known is None else known
+
+    def _items(self, domain: Sequence, place: _Place, length: int, walk: _Walk) -> None:
+        item, seen = domain.item, Counter[str]()
+        for i in range(length):
+            path = f"{place.path}/{i}"
+            if isinstance(item, Variant) and not item.is_fixed:
+                pool = f"{place.group}/*~"
+                node = self._kind(item, _Place(path, f"{place.slot}/{i}", f"{place.group}/*", pool))
+                name = cast(str, node.decision.leaf.from_unit(walk.ask(node.decision)))
+                walk.key.append(name)
+                below = _Place(path, place.slot, place.group).inner(f"{name}#{seen[name]}", item.inner(path, name))
+                seen[name] += 1
+                known = self._nodes.get((below.path, below.slot))
+                if known is None:
+                    generic = _Place(below.path, below.slot, f"{place.group}/*/{name}/")
+                    known = self._fields(self._kinds(path, item)[1][name], generic)
+                self._follow(known, walk)
+            else:
+                self._follow(self._domain(item, _Place(path, f"{place.slot}/#{i}", f"{place.group}/*")), walk)
+
+    def _fields(self, family: type[Searchable], place: _Place) -> tuple[_Node, ...]:
+        key = (place.path, place.slot)
+        if key not in self._nodes:
+            pools = _pools(family)
+            nodes: list[_Node] = []
+            for name, domain in family.domains.items():
+                pool = f"{place.group}{pools[name]}~" if name in pools else ""
+                nodes += self._domain(domain, _Place(place.path + name, place.slot + name, place.group + name, pool))
+            self._nodes[key] = tuple(nodes)
+        return self._nodes[key]
+
+    def _domain(self, domain: Domain, place: _Place) -> tuple[_Node, ...]:
+        if isinstance(domain, Sequence):
+            length = _Place(f"{place.path}/length", f"{place.slot}/length", f"{place.group}/length")
+            return (_Node(self._decision(domain.length, length, opens=True), domain, place),)
+        if isinstance(domain, Variant) and domain.is_fixed:
+            return self._fields(domain.families[0], _Place(f"{place.path}/", f"{place.slot}/", f"{place.group}/"))
+        if isinstance(domain, Variant):
+            return (self._kind(domain, place),)
+        return (_Node(self._decision(domain, place, opens=False), None, place),)
+
+    def _kind(self, domain: Variant, place: _Place) -> _Node:
+        kinds, _ = self._kinds(place.path, domain)
+        kind = _Place(f"{place.path}/kind", f"{place.slot}/kind", f"{place.group}/kind", place.pool)
+        return _Node(self._decision(kinds, kind, opens=True), domain, place)
+
+    def _kinds(self, path: str, domain: Variant) -> tuple[Leaf, Mapping[str, type[Searchable]]]:
         """Return the leaf that decides the family at a path, and the families by name."""
         if path not in self._families:
             searched = cast(Variant, self._space.searched(path, domain))
@@ -124,77 +203,38 @@ class Tree(Generic[F]):
             self._families[path] = domain.kinds(path, searched), found
         return self._families[path]
 
-    def pools(self, family: type[Searchable]) -> Mapping[str, str]:
-        """Return for each field that is one of several over the same leaf the name of the first of them."""
-        if family not in self._pools:
-            leaves = {name: repr(domain) for name, domain in family.domains.items() if isinstance(domain, Leaf)}
-            often = Counter(leaves.values())
-            first = {leaf: name for name, leaf in reversed(leaves.items())}
-            self._pools[family] = {name: first[leaf] for name, leaf in leaves.items() if often[leaf] >= ALIKE}
-        return self._pools[family]
+    def _decision(self, domain: Domain, place: _Place, *, opens: bool) -> Decision:
+        known = self._decisions.get((place.path, place.slot))
+        if known is None:
+            leaf = cast(Leaf, self._space.searched(place.path, domain))
+            several = leaf.from_unit(0.0) != leaf.from_unit(1.0)
+            pool = place.pool or (f"{place.group}~" if "*" in place.group else "")
+            known = Decision(place.path, place.slot, place.group, pool, leaf, several, several and opens)
+            self._decisions[place.path, place.slot] = known
+        return known
 
 
 class _Walk:
-    """One pass through a tree, which collects decisions, unit numbers and what tells shapes apart."""
+    """What one pass through a tree collects: decisions, unit numbers, tuples, and what tells shapes apart."""
 
-    def __init__(self, tree: Tree[F], choose: Callable[[Decision], float]) -> None:
-        self.tree = tree
-        self.choose = choose
+    def __init__(self, choose: Callable[[Decision], float]) -> None:
+        self._choose = choose
         self.decisions: list[Decision] = []
         self.units: list[float] = []
         self.tuples: list[tuple[str, int]] = []
         self.key: list[object] = []
 
-    def family(self, family: type[Searchable], path: str, slot: str, group: str) -> None:
-        """Walk the fields of a family; `group` and `slot` end with a slash, or are empty, as `path` does."""
-        pools = self.tree.pools(family)
-        for name, domain in family.domains.items():
-            pool = f"{group}{pools[name]}~" if name in pools else ""
-            self.domain(domain, path + name, slot + name, (group + name, pool))
-
-    def domain(self, domain: Domain, path: str, slot: str, sort: tuple[str, str]) -> None:
-        """Walk a field; `sort` is its group and pool."""
-        group, pool = sort
-        if isinstance(domain, Sequence):
-            self.items(domain, path, slot, group)
-        elif isinstance(domain, Variant):
-            name, family = self.kind(domain, path, (f"{slot}/kind", f"{group}/kind", f"{pool}/kind" if pool else ""))
-            self.family(family, f"{domain.inner(path, name)}/", f"{slot}/{name}/", f"{group}/{name}/")
-        else:
-            own = pool or (f"{group}~" if "*" in group or "#" in slot else "")
-            self.leaf(self.tree.decision(path, domain, (slot, group, own), opens=False))
-
-    def items(self, domain: Sequence, path: str, slot: str, group: str) -> None:
-        """Walk the length and the items of a tuple."""
-        pool = f"{group}/length~" if "#" in slot else ""
-        decision = self.tree.decision(f"{path}/length", domain.length, (f"{slot}/length", f"{group}/length", pool), opens=True)
-        length = cast(int, decision.leaf.from_unit(self.leaf(decision)))
-        self.key.append(length)
-        self.tuples.append((path, length))
-        seen: Counter[str] = Counter()
-        for i in range(length):
-            item = domain.item
-            if isinstance(item, Variant) and not item.is_fixed:
-                place = f"{slot}/{i}/kind", f"{group}/*/kind", f"{group}/*/kind~"
-                name, family = self.kind(item, f"{path}/{i}", place)
-                self.family(family, f"{path}/{i}/{name}/", f"{slot}/{name}#{seen[name]}/", f"{group}/{name}/")
-                seen[name] += 1
-            else:
-                self.domain(item, f"{path}/{i}", f"{slot}/#{i}", (f"{group}/*", ""))
-
-    def kind(self, domain: Variant, path: str, place: tuple[str, str, str]) -> tuple[str, type[Searchable]]:
-        """Return the family that is chosen at a path, and its name."""
-        if domain.is_fixed:
-            return domain.families[0].__name__, domain.families[0]
-        kinds, families = self.tree.families(path, domain)
-        decision = self.tree.decision(f"{path}/kind", kinds, place, opens=True)
-        name = cast(str, decision.leaf.from_unit(self.leaf(decision)))
-        self.key.append(name)
-        return name, families[name]
-
-    def leaf(self, decision: Decision) -> float:
+    def ask(self, decision: Decision) -> float:
         """Ask for the unit number of a decision."""
-        unit = self.choose(decision)
+        unit = self._choose(decision)
         self.decisions.append(decision)
         self.units.append(unit)
         return unit
+
+
+def _pools(family: type[Searchable]) -> dict[str, str]:
+    """Return for each field that is one of several over the same leaf the name of the first of them."""
+    leaves = {name: repr(domain) for name, domain in family.domains.items() if isinstance(domain, Leaf)}
+    often = Counter(leaves.values())
+    first = {leaf: name for name, leaf in reversed(leaves.items())}
+    return {name: first[leaf] for name, leaf in leaves.items() if often[leaf] >= ALIKE}

@@ -174,9 +174,9 @@ class Model:
         z = np.concatenate([features[:, active.at] / self.kernel.scales[active.groups], features[:, others] / scales], axis=1)
         return self.posterior.at(z, t)
 
-    def encoded(self, rows: Sequence[Rows]) -> Array:
-        """Return features (all rows, all columns) of candidates."""
-        return self._columns.encoded([(part.shape, part.units) for part in rows])
+    def encoded(self, rows: Rows) -> Array:
+        """Return features (rows, all columns) of candidates."""
+        return self._columns.encoded(rows.layout, rows.units)
 
 
 def progress(stop: int, total: int) -> float:

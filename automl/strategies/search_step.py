@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Generic
 
 import numpy as np
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 
 from automl.strategies.acquisition import log_improvement
 from automl.strategies.base import F
-from automl.strategies.candidates import Candidates, Rows
-from automl.strategies.decision_tree import Shape, Sketch
+from automl.strategies.candidates import Candidates, Rows, sketched
+from automl.strategies.decision_tree import Sketch
 from automl.strategies.evidence import Evidence, Model
 from automl.strategies.gaussian_process import Belief
 from search_spaces.base import Infeasible
@@ -51,7 +50,7 @@ class Step(Generic[F]):
         around = candidates.around([evidence.sketches[known[i]] for i in order[:LEADERS]])
         self.sketches = self._promising(candidates, around, LEFT + 3 * wanted)
         self.paused = list(paused)
-        features = model.encoded(_by_shape(self.sketches))
+        features = model.encoded(sketched(self.sketches))
         self.belief = self._full(np.concatenate([features, evidence.features(self.paused)]))
 
     @property
@@ -72,35 +71,26 @@ class Step(Generic[F]):
             refused[str(error)] += 1
             return None
 
-    def _promising(self, candidates: Candidates[F], rows: list[Rows], count: int) -> list[Sketch]:
+    def _promising(self, candidates: Candidates[F], rows: Rows, count: int) -> list[Sketch]:
         """Return the best of some candidates and of small steps from them, without any that began; at most `count`."""
         found: dict[tuple[object, ...], tuple[float, Sketch]] = {}
+        best: list[tuple[float, Sketch]] = []
         for left in reversed(range(ROUNDS + 1)):
-            sketches = [sketch for part in rows for sketch in part.sketches()]
             belief = self._full(self._model.encoded(rows))
             scores = log_improvement(belief.mean, belief.deviation, self.best)
             fresh = 0
-            for at in np.argsort(-scores, kind="stable"):
-                sketch = sketches[at]
-                if sketch.identity not in self._evidence.identities and sketch.identity not in found:
-                    found[sketch.identity] = float(scores[at]), sketch
+            for i in np.argsort(-scores, kind="stable").tolist():
+                sketch = rows.sketch(i)
+                identity = sketch.identity
+                if identity not in self._evidence.identities and identity not in found:
+                    found[identity] = float(scores[i]), sketch
                     fresh += 1
                 if fresh == count:
                     break
             best = sorted(found.values(), key=lambda scored: -scored[0])[:count]
-            if not left or not best:
-                break
-            rows = [candidates.near(sketch, STEPS) for _, sketch in best[:REFINED]]
-        shapes: dict[Shape, int] = {}
-        return sorted((sketch for _, sketch in best), key=lambda sketch: shapes.setdefault(sketch.shape, len(shapes)))
+            if left and best:
+                rows = candidates.near([sketch for _, sketch in best[:REFINED]], STEPS)
+        return [sketch for _, sketch in best]
 
     def _full(self, features: Array) -> Belief:
         return self._model.believed(features, np.ones(len(features)))
-
-
-def _by_shape(sketches: Sequence[Sketch]) -> list[Rows]:
-    """Return sketches, those of one shape in a row, as rows in the same order."""
-    return [
-        Rows(shape, np.array([sketch.units for sketch in alike]))
-        for shape, alike in groupby(sketches, key=lambda sketch: sketch.shape)
-    ]

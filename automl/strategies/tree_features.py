@@ -2,39 +2,90 @@
 
 Configurations become vectors, so any kernel of the distance of vectors is positive semidefinite. A number or an ordered option is
 one column on its unit scale, around 0; an option is one column for each value, scaled so that two unequal ones are 1 apart. What
-a configuration lacks is 0 in all columns: the middle of a range, halfway between all options (that it is missing is said by the
-columns of the decision that opened it). A pool is the sum of its columns, divided by the root of how many there are, so that its
-distances are as large as those of a single one.
+a configuration lacks is 0 in all columns: the middle of a range, or as far from all options. A pool is the sum of its columns,
+divided by the root of how many there are, so that its distances are as large as those of a single one.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automl.strategies.decision_tree import Decision, Shape, Sketch, Units
-from search_spaces.leaves import FloatRange, IntRange, Options
+from search_spaces.leaves import IntRange, Options
 
-__all__ = ["Columns", "snapped"]
+__all__ = ["Columns", "Layout"]
 
-PLANS = 500  # shapes whose columns are remembered
+OPTION = 1 / math.sqrt(2)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Where the decisions of a shape go.
+class Layout:
+    """All decisions of some shapes, side by side, so that sketches of different shapes are rows of one matrix.
 
-    numbers: (decisions, columns). options: (decision, first column, how many). pools: (columns, their sum's column, weight).
+    decisions: by path and slot, whatever order they were met in. A row holds NaN where its shape lacks a decision.
     """
 
-    numbers: tuple[NDArray[np.intp], NDArray[np.intp]]
-    options: tuple[tuple[int, int, int], ...]
-    pools: tuple[tuple[NDArray[np.intp], int, float], ...]
+    def __init__(self, shapes: Iterable[Shape]) -> None:
+        met = {decision for shape in dict.fromkeys(shapes) for decision in shape.decisions}
+        self.decisions: list[Decision] = sorted(met, key=lambda decision: (decision.path, decision.slot))
+        self._index = {decision: j for j, decision in enumerate(self.decisions)}
+        self._at: dict[Shape, NDArray[np.intp]] = {}
+        self.open = np.array([decision.open for decision in self.decisions], dtype=bool)
+        self.opens = np.array([decision.opens for decision in self.decisions], dtype=bool)
+
+    def at(self, shape: Shape) -> NDArray[np.intp]:
+        """Return where the decisions of a shape are."""
+        if shape not in self._at:
+            self._at[shape] = np.array([self._index[decision] for decision in shape.decisions], dtype=np.intp)
+        return self._at[shape]
+
+    def placed(self, sketches: Sequence[Sketch]) -> Units:
+        """Return sketches as rows (sketches, decisions)."""
+        units = np.full((len(sketches), len(self.decisions)), np.nan)
+        for row, sketch in zip(units, sketches, strict=True):
+            row[self.at(sketch.shape)] = sketch.units
+        return units
+
+    def snapped(self, units: Units) -> Units:
+        """Return rows with each number moved to the middle of what its leaf maps to the same value."""
+        moved = np.clip(units, 0.0, 1.0)
+        j, counts = self._options
+        moved[:, j] = (np.minimum(np.floor(moved[:, j] * counts), counts - 1) + 0.5) / counts
+        j, low, high = self._linear
+        moved[:, j] = (np.minimum(np.floor(moved[:, j] * (high - low + 1)), high - low) + 0.5) / (high - low + 1)
+        j, low, high = self._logarithmic
+        span = np.log((high + 1) / low)
+        steps = np.clip(np.floor(low * np.exp(moved[:, j] * span)), low, high)
+        moved[:, j] = np.log(steps / low * ((steps + 1) / low)) / 2 / span
+        moved[:, ~self.open] = np.where(np.isnan(moved[:, ~self.open]), np.nan, 0.5)
+        return moved
+
+    @cached_property
+    def _options(self) -> tuple[NDArray[np.intp], Units]:
+        found = [(j, len(d.leaf.values)) for j, d in enumerate(self.decisions) if isinstance(d.leaf, Options)]
+        return np.array([j for j, _ in found], dtype=np.intp), np.array([count for _, count in found], dtype=np.float64)
+
+    @cached_property
+    def _linear(self) -> tuple[NDArray[np.intp], Units, Units]:
+        return self._steps(log=False)
+
+    @cached_property
+    def _logarithmic(self) -> tuple[NDArray[np.intp], Units, Units]:
+        return self._steps(log=True)
+
+    def _steps(self, *, log: bool) -> tuple[NDArray[np.intp], Units, Units]:
+        """Return the whole numbers on a scale: (which, least step, greatest step)."""
+        found = [
+            (j, decision.leaf.low // decision.leaf.multiple_of, decision.leaf.high // decision.leaf.multiple_of)
+            for j, decision in enumerate(self.decisions)
+            if isinstance(decision.leaf, IntRange) and decision.leaf.log == log
+        ]
+        j, low, high = np.array(found, dtype=np.float64).reshape(-1, 3).T
+        return j.astype(np.intp), low, high
 
 
 class Columns:
@@ -47,61 +98,50 @@ class Columns:
         self.names: list[str] = []
         self.groups: list[str] = []
         self._index: dict[str, int] = {}
-        self._plans: dict[Shape, _Plan] = {}
+        self._known: dict[Decision, tuple[list[int], list[int]]] = {}
 
-    def encoded(self, parts: Sequence[tuple[Shape, Units]]) -> Units:
-        """Return features (all rows, all columns so far) of configurations of some shapes; units: (rows, decisions)."""
-        plans = [self._plan(shape) for shape, _ in parts]
-        features = np.zeros((sum(len(units) for _, units in parts), len(self.names)))
-        start = 0
-        for plan, (_, units) in zip(plans, parts, strict=True):
-            self._encode(plan, units, features[start : start + len(units)])
-            start += len(units)
+    def encoded(self, layout: Layout, units: Units) -> Units:
+        """Return features (rows, all columns so far) of rows of a layout."""
+        columns, sums, options = self._maps(layout)
+        rows, j = np.nonzero(~np.isnan(units) & layout.open)
+        u, count = units[rows, j], options[j]
+        choice = np.where(count > 0, np.minimum((u * count).astype(np.intp), count - 1), 0)
+        value = np.where(count > 0, OPTION, u - 0.5)
+        features = np.zeros((len(units), len(self.names)))
+        features[rows, columns[j, choice]] = value
+        pooled = sums[j, 0] >= 0
+        rows, j, choice, value = rows[pooled], j[pooled], choice[pooled], value[pooled]
+        often = np.zeros((len(units), len(self.names)))
+        np.add.at(often, (rows, sums[j, 0]), 1.0)
+        np.add.at(features, (rows, sums[j, choice]), value / np.sqrt(often[rows, sums[j, 0]]))
         return features
-
-    def _encode(self, plan: _Plan, units: Units, features: Units) -> None:
-        at, columns = plan.numbers
-        features[:, columns] = units[:, at] - 0.5
-        rows = np.arange(len(units))
-        for j, first, count in plan.options:
-            features[:, first : first + count] = -1 / (count * math.sqrt(2))
-            index = np.minimum((units[:, j] * count).astype(np.intp), count - 1)
-            features[rows, first + index] += 1 / math.sqrt(2)
-        for parts, column, weight in plan.pools:
-            features[:, column] = features[:, parts].sum(axis=1) * weight
 
     def row(self, sketch: Sketch) -> Units:
         """Return the features of one configuration."""
-        row: Units = self.encoded([(sketch.shape, sketch.units[None])])[0]
+        layout = Layout([sketch.shape])
+        row: Units = self.encoded(layout, layout.placed([sketch]))[0]
         return row
 
-    def _plan(self, shape: Shape) -> _Plan:
-        if shape not in self._plans:
-            if len(self._plans) >= PLANS:
-                self._plans.clear()
-            self._plans[shape] = self._planned(shape)
-        return self._plans[shape]
+    def _maps(self, layout: Layout) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Return for each decision the columns of its values, those of their sums or -1, and how many options it has."""
+        places = [self._places(decision) for decision in layout.decisions]
+        most = max((len(columns) for columns, _ in places), default=1)
+        columns = np.full((len(places), most), -1, dtype=np.intp)
+        sums = np.full((len(places), most), -1, dtype=np.intp)
+        for j, (own, pool) in enumerate(places):
+            columns[j, : len(own)] = own
+            sums[j, : len(pool)] = pool
+        options = [0 if _is_number(decision) else len(own) for decision, (own, _) in zip(layout.decisions, places, strict=True)]
+        return columns, sums, np.array(options, dtype=np.intp)
 
-    def _planned(self, shape: Shape) -> _Plan:
-        numbers: list[tuple[int, int]] = []
-        options: list[tuple[int, int, int]] = []
-        pools: dict[str, list[int]] = defaultdict(list)
-        for j, decision in enumerate(shape.decisions):
-            count = _options(decision)
-            if count == 1:
-                continue
-            suffixes = [f"={i}" for i in range(count)] if count else [""]
-            columns = [self._column(decision.slot + suffix, decision.group) for suffix in suffixes]
-            if count:
-                options.append((j, columns[0], count))
-            else:
-                numbers.append((j, columns[0]))
-            if decision.pool:
-                for suffix, column in zip(suffixes, columns, strict=True):
-                    pools[decision.pool + suffix].append(column)
-        summed = [(np.array(parts), self._column(name, _pool(name)), 1 / math.sqrt(len(parts))) for name, parts in pools.items()]
-        at, columns_at = np.array(numbers, dtype=np.intp).reshape(-1, 2).T
-        return _Plan((at, columns_at), tuple(options), tuple(summed))
+    def _places(self, decision: Decision) -> tuple[list[int], list[int]]:
+        if decision not in self._known:
+            leaf = decision.leaf
+            ends = [""] if _is_number(decision) or not isinstance(leaf, Options) else [f"={value!r}" for value in leaf.values]
+            own = [self._column(decision.slot + end, decision.group) for end in ends]
+            pool = [self._column(decision.pool + end, decision.pool) for end in ends] if decision.pool else []
+            self._known[decision] = own, pool
+        return self._known[decision]
 
     def _column(self, name: str, group: str) -> int:
         if name not in self._index:
@@ -111,40 +151,5 @@ class Columns:
         return self._index[name]
 
 
-def _pool(name: str) -> str:
-    return name.rpartition("=")[0] or name
-
-
-def _options(decision: Decision) -> int:
-    """Return how many columns of options a decision has: 0 for a number, 1 where there is nothing to decide."""
-    leaf = decision.leaf
-    if isinstance(leaf, Options):
-        return 0 if leaf.ordered and len(leaf.values) > 1 else len(leaf.values)
-    return 1 if isinstance(leaf, IntRange | FloatRange) and leaf.low == leaf.high else 0
-
-
-def snapped(shape: Shape, units: Units) -> Units:
-    """Return units (rows, decisions), each moved to the middle of what its leaf maps to the same value."""
-    moved = np.clip(units, 0.0, 1.0)
-    for j, decision in enumerate(shape.decisions):
-        leaf = decision.leaf
-        if isinstance(leaf, Options):
-            count = len(leaf.values)
-            moved[:, j] = (np.minimum(np.floor(moved[:, j] * count), count - 1) + 0.5) / count
-        elif isinstance(leaf, IntRange):
-            moved[:, j] = _snapped_int(leaf, moved[:, j])
-        elif leaf.from_unit(0.0) == leaf.from_unit(1.0):
-            moved[:, j] = 0.5
-    return moved
-
-
-def _snapped_int(leaf: IntRange, units: Units) -> Units:
-    low, high = leaf.low // leaf.multiple_of, leaf.high // leaf.multiple_of
-    if leaf.log:
-        span = math.log((high + 1) / low)
-        steps = np.clip(np.floor(low * np.exp(units * span)), low, high)
-        middle: Units = (np.log(steps / low) + np.log((steps + 1) / low)) / 2 / span
-        return middle
-    steps = np.clip(np.floor(low + units * (high - low + 1)), low, high)
-    centred: Units = (steps + 0.5 - low) / (high - low + 1)
-    return centred
+def _is_number(decision: Decision) -> bool:
+    return not isinstance(decision.leaf, Options) or decision.leaf.ordered
