@@ -3,35 +3,30 @@
     def test_my_strategy():
         check_strategy(lambda space, plan: MyStrategy(space, plan.seed, plan.epochs))
 
-Nothing is trained, so that a strategy can be tried over hundreds of proposals in seconds. The part of the study is played by a
-`Rehearsal`: some workers, results that come in any order, failures.
+Nothing is trained, so that a strategy can be tried over hundreds of proposals in seconds: see `Rehearsal`.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import replace
 
+from automl.rehearsal import FAILURES, PATIENCE, Rehearsal, require
 from automl.simulation import Benchmark, Event, Measurement, Simulation, simulate
-from automl.strategies.base import Plan, Proposal, Result, Strategy
+from automl.strategies.base import Maker, Plan
 from search_spaces.configuration import Configuration, space_for
-from search_spaces.language import Choice, Infeasible, Space, SpaceError
+from search_spaces.language import Choice, Float, Int, Space
+from search_spaces.leaves import FloatRange, IntRange, Options
 from search_spaces.losses import CLASS_LOSSES
 from search_spaces.mlp import MLP
+from search_spaces.narrowing import every_path
 from search_spaces.spec import CategoricalColumn, Classes, NumericColumn, Table
 
 __all__ = ["Benchmark", "Event", "Measurement", "Rehearsal", "Simulation", "check_strategy", "example_space", "simulate"]
 
-Maker: TypeAlias = Callable[[Space[Configuration], Plan], Strategy]
-
 EPOCHS = 9
-WORKERS = 3
-FAILURES = 0.1  # share of proposals that fail
-ENDS = 0.1  # share that stops early
 COUNT = 20  # configurations in a search with an end
-PATIENCE = 1000  # steps that such a search may take
+CROWD = 20  # workers where there are many
+ALIKE = 5  # configurations asked for where there is only one
 
 
 def example_space() -> Space[Configuration]:
@@ -42,136 +37,77 @@ def example_space() -> Space[Configuration]:
     return space_for(inputs, Classes((50, 50)), CLASS_LOSSES, families=(MLP,), overrides=patient)
 
 
-def check_strategy(make: Maker, space: Space[Configuration] | None = None, asks: int = 200) -> None:
+def check_strategy(
+    make: Maker[Configuration], space: Space[Configuration] | None = None, asks: int = 200, objectives: int = 1
+) -> None:
     """Try a strategy over `asks` proposals; raise `AssertionError` that says which part of the contract it breaks.
 
     `make(space, plan)` returns a new strategy, which may leave parts of the plan aside that it has no use for, but not the seed
-    and the number of configurations.
+    and the number of configurations. objectives: how many results have; above 1 for strategies that say they take several.
+
+    What is tried: two strategies with one seed propose the same; one that took over an earlier process goes on as it would have;
+    each proposal lies in the space, also where it was narrowed, where leaves hold one value and where only one configuration is
+    left; many workers, results in any order, failures (some, or all), losses that are no numbers, and hard limits that are broken
+    are survived; the process's own chance isn't touched; a search with an end is done, with all configurations closed.
     """
     space = example_space() if space is None else space
-    first, second = (Rehearsal(make, space, Plan(EPOCHS)) for _ in range(2))
+    plan = Plan(EPOCHS, objectives=objectives)
+    first, second = (Rehearsal(make, space, plan) for _ in range(2))
     first.run(asks)
     second.run(asks // 2)
     third = second.resumed()
     second.run(asks)
     third.run(asks)
-    _require(first.asked == second.asked, "two strategies with one seed must propose the same when they are told the same")
-    _require(first.asked == third.asked, "after adopt and tell a strategy must go on as it would have without the interruption")
+    require(first.asked == second.asked, "two strategies with one seed must propose the same when they are told the same")
+    require(first.asked == third.asked, "after adopt and tell a strategy must go on as it would have without the interruption")
+    Rehearsal(make, space, replace(plan, workers=CROWD), workers=CROWD).run(asks // 2)
+    Rehearsal(make, narrowed(space), plan).run(asks // 2)
+    _check_single(Rehearsal(make, single(space), plan))
     for failures in (FAILURES, 1.0):
-        _check_end(Rehearsal(make, space, Plan(EPOCHS, n_trials=COUNT), failures))
+        _check_end(Rehearsal(make, space, replace(plan, n_trials=min(asks, COUNT)), failures))
 
 
-@dataclass
-class Rehearsal:
-    """A search in which nothing is trained. Each step asks for as much as there are free workers, and ends some of what runs."""
+def narrowed(space: Space[Configuration]) -> Space[Configuration]:
+    """Return a part of a space: each leaf narrowed to its middle or its first options, and each third one to its default."""
+    overrides = dict(space.overrides)
+    paths = every_path(space.family, "", space.searched, everything=False)
+    for i, (path, leaf) in enumerate((path, space.searched(path, domain)) for path, domain in paths):
+        if isinstance(leaf, IntRange | FloatRange | Options) and i % 3 == 0:
+            overrides[path] = leaf.default
+        elif isinstance(leaf, IntRange):
+            overrides[path] = Int(leaf.from_unit(0.25), leaf.from_unit(0.75), multiple_of=leaf.multiple_of)
+        elif isinstance(leaf, FloatRange):
+            overrides[path] = Float(leaf.from_unit(0.25), leaf.from_unit(0.75))
+        elif isinstance(leaf, Options):
+            overrides[path] = Choice(*leaf.values[: (len(leaf.values) + 1) // 2])
+    return Space(space.family, overrides)
 
-    make: Maker
-    space: Space[Configuration]
-    plan: Plan
-    failures: float = FAILURES
-    asked: list[Proposal] = field(default_factory=list)
-    told: list[Result] = field(default_factory=list)
-    running: list[Proposal] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.strategy = self.make(self.space, self.plan)
-        self.chance = random.Random("rehearsal")
-        self.ended: set[int] = set()
+def single(space: Space[Configuration]) -> Space[Configuration]:
+    """Return the space that holds nothing but the default of a space."""
+    return Space(space.family, {**space.overrides, **dict(space.default().decisions())})
 
-    def run(self, asks: int) -> None:
-        """Step until so many proposals were made."""
-        for _ in range(PATIENCE + asks):
-            if len(self.asked) >= asks:
-                return
-            self.step()
-        raise AssertionError(
-            f"a search without an end must propose {asks} trainings in {PATIENCE + asks} steps, got {len(self.asked)}"
-        )
 
-    def step(self) -> None:
-        """Ask, check what was proposed, and tell what became of some of what runs."""
-        self.ask()
-        for _ in range(self.chance.randint(1, WORKERS)):
-            if self.running:
-                self.tell(self.running.pop(self.chance.randrange(len(self.running))))
-
-    def ask(self) -> None:
-        """Ask once. Raises `AssertionError` for a proposal that breaks the contract."""
-        room, done = WORKERS - len(self.running), self.strategy.done
-        proposals = self.strategy.ask(room)
-        _require(len(proposals) <= room, f"at most {room} proposals were asked for, got {len(proposals)}")
-        _require(not (done and proposals), "a strategy that said it is done must propose nothing")
-        for proposal in proposals:
-            self._check(proposal)
-            self.asked.append(proposal)
-            self.running.append(proposal)
-
-    def tell(self, proposal: Proposal) -> None:
-        """Tell an invented result: a loss that falls with the epochs, or a failure."""
-        fate = random.Random(f"{proposal.number}/{proposal.stop}")
-        failed, early = fate.random() < self.failures, fate.random() < ENDS
-        loss = None if failed else random.Random(proposal.number).random() + fate.random() / proposal.stop
-        result = Result(proposal, loss, ended=failed or early or proposal.stop == proposal.total)
-        done, closed = self.strategy.done, self.strategy.closed
-        self.strategy.tell([result])
-        self.told.append(result)
-        if result.ended:
-            self.ended.add(proposal.number)
-        _require(self.strategy.done or not done, "a strategy that said it is done must stay so")
-        _require(closed <= self.strategy.closed, f"closed must only grow, but {sorted(closed - self.strategy.closed)} went")
-        open_ = {other.number for other in self.running} & self.strategy.closed
-        _require(not open_, f"configurations {sorted(open_)} are in training, so they must not be closed")
-
-    def resumed(self) -> Rehearsal:
-        """Return this search with a new strategy, which takes over what was asked and told."""
-        other = Rehearsal(self.make, self.space, self.plan, self.failures, [*self.asked], [*self.told], [*self.running])
-        other.chance.setstate(self.chance.getstate())
-        other.ended = set(self.ended)
-        other.strategy.adopt(self.asked)
-        for result in self.told:
-            other.strategy.tell([result])
-        return other
-
-    def _check(self, proposal: Proposal) -> None:
-        number, where = proposal.number, f"proposal {proposal.number} from epoch {proposal.start} to {proposal.stop}"
-        try:
-            self.space.check(proposal.configuration)
-        except (SpaceError, KeyError) as error:
-            raise AssertionError(f"{where} must lie in the space: {error}") from error
-        _require(0 <= proposal.start < proposal.stop <= proposal.total, f"{where} must train within 0 and {proposal.total}")
-        _require(number not in self.strategy.closed, f"{where} is of a configuration that was closed")
-        earlier = [other for other in self.asked if other.number == number]
-        if not earlier:
-            _require(proposal.start == 0, f"{where} must start at epoch 0: nothing of it was trained")
-            _require(bool(self.asked) or self._is_default(proposal.configuration), "the first configuration must be the default")
+def _check_single(rehearsal: Rehearsal) -> None:
+    """Run a search that has only one configuration to propose: it may go on, or be done."""
+    for _ in range(PATIENCE):
+        numbers = {proposal.number for proposal in rehearsal.asked}
+        if len(numbers) >= ALIKE or (rehearsal.strategy.done and not rehearsal.running):
             return
-        last = earlier[-1]
-        _require(number not in {other.number for other in self.running}, f"{where} continues what is still in training")
-        _require(number not in self.ended, f"{where} continues what ended or failed")
-        _require(proposal.start == last.stop, f"{where} must start where the last one stopped, at {last.stop}")
-        same = (proposal.configuration, proposal.total) == (last.configuration, last.total)
-        _require(same, f"{where} must have the configuration and the total of what it continues")
-
-    def _is_default(self, configuration: Configuration) -> bool:
-        try:
-            return configuration == self.space.default()
-        except Infeasible:
-            return True
+        rehearsal.step()
+    raise AssertionError(f"in a space of one configuration a search must go on or be done, got neither in {PATIENCE} steps")
 
 
 def _check_end(rehearsal: Rehearsal) -> None:
     """Run a search with an end; raise `AssertionError` where it doesn't, or isn't tidy afterwards."""
+    count = rehearsal.plan.n_trials
     for _ in range(PATIENCE):
         if rehearsal.strategy.done and not rehearsal.running:
             break
         rehearsal.step()
     strategy, numbers = rehearsal.strategy, {proposal.number for proposal in rehearsal.asked}
-    _require(strategy.done, f"a search of {COUNT} configurations must be done after {PATIENCE} steps")
-    _require(len(numbers) == COUNT, f"a search of {COUNT} configurations must propose as many, got {len(numbers)}")
-    _require(not strategy.ask(WORKERS) and strategy.done, "a strategy that said it is done must propose nothing, and stay done")
-    _require(numbers <= strategy.closed, "all configurations must be closed when the search is done")
-
-
-def _require(holds: bool, law: str) -> None:
-    if not holds:
-        raise AssertionError(law)
+    require(strategy.done, f"a search of {count} configurations must be done after {PATIENCE} steps")
+    require(len(numbers) == count, f"a search of {count} configurations must propose as many, got {len(numbers)}")
+    rest = strategy.ask(rehearsal.workers)
+    require(not rest and strategy.done, "a strategy that said it is done must propose nothing, and stay done")
+    require(numbers <= strategy.closed, "all configurations must be closed when the search is done")
