@@ -13,7 +13,7 @@ them by less before who does by more. What failed in any other way is no member.
 from __future__ import annotations
 
 import random
-from bisect import bisect, insort
+from bisect import bisect, bisect_left
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -124,21 +124,21 @@ class Evolution(Generic[F]):
         """Learn from a result."""
         number = result.proposal.number
         self._ranking.observe(result)
+        at = bisect_left(self._told, number)
+        if self._told[at : at + 1] == [number]:
+            del self._told[at]
         if number in self._population:
             self._population.remove(number)
-        if number not in self._ranking:
-            return
-        at = bisect(self._told, number)
-        if not (at and self._told[at - 1] == number):
-            insort(self._told, number)
-        self._population.append(number)
-        members = self._ordered()
-        self._population = [member.number for member in self._sentence.survive(members, self._rng(number))]
+        if number in self._ranking:
+            self._told.insert(at, number)
+            self._population.append(number)
+            members = self._sentence.survive(self._ordered(), self._rng(number))
+            self._population = [member.number for member in members]
 
     def suggest(self, number: int) -> F:
         """Return a configuration. Raises `Infeasible` where a bounded number of draws made no network."""
         rng = self._rng(number)
-        if self._ranking.scored < ENOUGH:
+        if len(self._told) < ENOUGH or not self._population:
             return self._first(number, rng)
         members = self._ordered()
         stalled = len(self._told) - bisect(self._told, members[0].number)

@@ -69,18 +69,12 @@ class Ranking:
     def __init__(self) -> None:
         self._records: dict[int, Record] = {}
         self._failed: set[int] = set()
-        self._broken: set[int] = set()
         self._reached: defaultdict[int, set[int]] = defaultdict(set)
         self._level = 0
 
     def __contains__(self, number: int) -> bool:
         """Whether a configuration has a place."""
         return number in self._records
-
-    @property
-    def scored(self) -> int:
-        """How many configurations kept the limits and have a loss."""
-        return len(self._records) - len(self._broken)
 
     def observe(self, result: Result[Any]) -> None:
         """Learn from a result."""
@@ -97,8 +91,6 @@ class Ranking:
         else:
             self._records[number] = record
             record.violation = result.violation
-            if record.violation:
-                self._broken.add(number)
             record.ended = record.ended or result.ended
             if values is not None:
                 self._reach(number, epoch, values)
