@@ -124,3 +124,9 @@ def test_the_example_of_a_family_for_steps_runs(tmp_path):
     printed = run([ROOT / "examples" / "own_steps.py"], tmp_path)
     assert "Summaries #" in printed
     assert (tmp_path / "automl-results" / "own-steps-model" / "model.onnx").is_file()
+
+
+@pytest.mark.slow
+def test_the_example_of_a_study_of_optunas_runs(tmp_path):
+    printed = run([ROOT / "examples" / "own_optuna_study.py"], tmp_path)
+    assert float(printed.removeprefix("accuracy ").split()[0]) > 0.9
