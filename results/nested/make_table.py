@@ -13,8 +13,8 @@ their time is covered too: one to five changes (mutations, moves of blocks) of t
 most 30), or of a crossover of two of them, a third each. Whoever fits a model to the table has to know that it isn't a plain
 random sample.
 
-    python results/nested/make_table.py ../shared/data/tabular/kin8nm.csv --target y --count 1500
-    python results/nested/make_table.py ../shared/data/tabular/letter.csv --target class --count 1500
+    python -m results.nested.make_table kin8nm.csv --target y
+    python -m results.nested.make_table letter.csv --target class
 
 Appends to <table>.jsonl in --out (default: this folder) and goes on where it stopped; when all are there it packs them into
 <table>.jsonl.gz, beside <table>.space.json, which is what the space is made of. About a second for each configuration. Seed 0.
