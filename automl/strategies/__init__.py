@@ -52,18 +52,17 @@ def strategy_for(given: Given[F], space: Space[F], plan: Plan[F]) -> Strategy[F]
     """Return the strategy of a name (one of `STRATEGIES`), around a sampler of Optuna's, or that a function (space, plan) makes.
 
     Where trainings are stopped early the space's schedules must be ones whose early epochs say something of the late ones: cosine
-    or constant. A function's strategy is used as it is, also where `plan.schedule` asks for another; of a prior it gets a space
-    with the guess as its default. Raises `OptionError` for an unknown name, `SpaceError` for an enqueued configuration or a guess
-    outside of the space.
+    or constant. A function's strategy is used as it is, also where `plan.schedule` asks for another. It and freeze-thaw take of a
+    prior the default from which they begin; all others are guided by it (see `priors`). Raises `OptionError` for an unknown name,
+    `SpaceError` for an enqueued configuration or a guess outside of the space.
     """
     name = strategy_name(given)
-    if plan.prior:
-        space = space_with_guess(space, plan.prior)
+    begun = space_with_guess(space, plan.prior) if plan.prior else space
     made: Suggester[F]
     if is_sampler(given):
         made = _loaded("optuna_suggester", "StudySuggester")(space, plan, given)
     elif not isinstance(given, str):
-        return cast("Maker[F]", given)(space, plan)
+        return cast("Maker[F]", given)(begun, plan)
     elif name not in STRATEGIES:
         raise OptionError(
             f"the search had a strategy that was an object, {name}; pass it again: search(resume=..., strategy=...)"
@@ -71,11 +70,11 @@ def strategy_for(given: Given[F], space: Space[F], plan: Plan[F]) -> Strategy[F]
     else:
         name = automatic(plan) if name == "auto" else name
         if name == "bayes" and plan.schedule == "auto":
-            return cast("Strategy[F]", _loaded("freeze_thaw", "FreezeThaw")(space, plan))
+            return cast("Strategy[F]", _loaded("freeze_thaw", "FreezeThaw")(begun, plan))
         made = suggester_for(name, space, plan)
     if plan.prior:
-        made = Guided(made, space, plan)
-    return _SCHEDULES["halving" if plan.schedule == "auto" else plan.schedule](made, space, plan)
+        made = Guided(made, begun, plan)
+    return _SCHEDULES["halving" if plan.schedule == "auto" else plan.schedule](made, begun, plan)
 
 
 def automatic(plan: Plan[F]) -> str:

@@ -21,7 +21,7 @@ from automl.strategies.ranking import Trace, ranked
 from search_spaces.base import Infeasible, Leaf, Scalar, SpaceError, nearest, same
 from search_spaces.language import Space
 from search_spaces.leaves import Options
-from search_spaces.narrowing import every_path, generic, names
+from search_spaces.narrowing import every_path, names
 
 __all__ = ["Guided", "guesses", "space_with_guess"]
 
@@ -48,7 +48,7 @@ def guesses(space: Space[F], prior: Mapping[str, Scalar]) -> dict[str, Leaf]:
     for pattern, value in prior.items():
         named = {path: leaf for path, leaf in leaves.items() if names(pattern, path)}
         if not named:
-            known = {generic(path) for path in leaves} | set(leaves)
+            known = {f"*/{path.rpartition('/')[2]}" for path in leaves} if "*" in pattern else set(leaves)
             raise SpaceError(f"prior: {space.family.__name__} has no decision at {pattern!r}{nearest(pattern, known)}")
         held = {path: leaf for path, leaf in named.items() if leaf.typed(value) in leaf}
         if not held:
@@ -68,7 +68,7 @@ def space_with_guess(space: Space[F], prior: Mapping[str, Scalar]) -> Space[F]:
 class Guided(Generic[F]):
     """A suggester that follows another one, and a user's guess as long as it is worth it (see the top of this module).
 
-    space: that of `space_with_guess`, which the inner suggester has too.
+    space: that of `space_with_guess`. The inner suggester has the one without, so a wrong guess doesn't move what it begins with.
     """
 
     def __init__(self, suggester: Suggester[F], space: Space[F], plan: Plan[F]) -> None:

@@ -3,17 +3,21 @@
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
 
 from automl.strategies import strategy_for
-from automl.strategies.base import Plan, Result, Schedule
+from automl.strategies.base import Plan, Result, Schedule, Strategy
+from automl.strategies.halving import Halving
 from automl.strategies.priors import SHARE, Guided, guesses, space_with_guess
 from automl.strategies.random_search import RandomSearch
 from automl.strategies.schedules import FullTraining
+from automl.strategies.tpe import TPE
 from automl.testing import check_strategy, example_space
 from search_spaces.base import Scalar
+from search_spaces.configuration import Configuration
 from search_spaces.language import Choice, Float, Int, Searchable, Space, SpaceError
 from search_spaces.optimizers import AdamW
 
@@ -62,7 +66,7 @@ def test_a_wrong_guess_is_recovered_from():
 def share_after(prior: Mapping[str, Scalar], asks: int) -> float:
     space = space_with_guess(Space(Task), prior)
     plan = Plan(9, prior=prior)
-    guided = Guided(RandomSearch(space, plan), space, plan)
+    guided = Guided(RandomSearch(Space(Task), plan), space, plan)
     strategy = FullTraining(guided, space, plan)
     for _ in range(asks):
         (proposal,) = strategy.ask(1)
@@ -109,6 +113,7 @@ def test_the_space_stays_what_it_was():
     ("prior", "message"),
     [
         ({"rat": 0.1}, "prior: Task has no decision at 'rat'; did you mean 'rate'?"),
+        ({"*/rat": 0.1}, "prior: Task has no decision at '*/rat'; did you mean '*/rate'?"),
         ({"rate": 3.0}, "prior: rate must be a float in [1e-05, 1.0], got 3.0; the nearest is 1.0"),
         ({"kind": "B"}, "prior: kind must be one of 'a', 'b', 'c', got 'B'; did you mean 'b'?"),
         ({"*": "nothing"}, "prior: * must be"),
@@ -124,11 +129,11 @@ def test_a_narrowed_space_is_respected():
         strategy_for("random", Space(Task, {"rate": Float(0.1, 1.0)}), Plan(9, prior={"rate": 0.01}))
 
 
-def test_the_whole_contract_with_a_guess():
-    prior = {"*/lr": 1e-2, "architecture/MLP/blocks/length": 2}
-    guided = space_with_guess(example_space(), prior)
-    check_strategy(
-        lambda space, plan: strategy_for("random", space, Plan(plan.epochs, plan.seed, plan.n_trials, prior=prior)),
-        guided,
-        asks=60,
-    )
+@pytest.mark.parametrize("inner", [RandomSearch, TPE])
+def test_the_whole_contract_with_a_guess(inner: type):
+    def make(space: Space[Configuration], plan: Plan) -> Strategy:
+        guess = {path: leaf.from_unit(0.75) for path, leaf in space.leaves().items() if path.endswith("/lr")}
+        guided = Guided(inner(space, plan), space, replace(plan, prior=guess))
+        return Halving(guided, space, plan)
+
+    check_strategy(make, asks=40)
