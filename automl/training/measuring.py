@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _WARM, _FEWEST, _MOST = 3, 5, 101  # predictions
 _ENOUGH = 0.1  # seconds of predictions
+_OPINIONS = 3  # latencies measured of a network before it is refused
 _ROWS = 16  # different rows that are predicted in turn
 _FEW = 4  # rows whose activations are counted; twice as many tell what each more takes
 _DTYPES = {torch.float64: "F64", torch.int64: "I64", torch.float16: "F16", torch.bfloat16: "BF16", torch.uint8: "U8"}
@@ -50,7 +51,7 @@ def measured(configuration: Configuration, task: Task, fold: Fold, demands: Dema
         return Measured(size, weight_bytes, violation=violation, reason=reason)
     milliseconds, memory = 0.0, 0
     if demands.is_timed or demands.max_latency_ms is not None:
-        milliseconds = latency_ms(build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0), task, fold)
+        milliseconds = _latency_within(demands, configuration.architecture, task, fold)
         violation, reason = demands.broken({"max_latency_ms": milliseconds})
     if demands.max_memory is not None and not violation:
         memory = _bytes_to_train(configuration, task, fold, demands)
@@ -111,6 +112,17 @@ def latency_ms(network: nn.Module, task: Task, fold: Fold) -> float:
             forward(network, row)
             times.append(time.perf_counter() - began)
     return 1000 * statistics.median(times)
+
+
+def _latency_within(demands: Demands, architecture: Architecture, task: Task, fold: Fold) -> float:
+    """Return a latency; the least of a few where they break the limit, so that no passing burden refuses a network."""
+    network = build_network(architecture, fold.inputs, fold.outputs, seed=0)
+    least = latency_ms(network, task, fold)
+    for _ in range(_OPINIONS - 1):
+        if not demands.broken({"max_latency_ms": least})[0]:
+            break
+        least = min(least, latency_ms(network, task, fold))
+    return least
 
 
 def timed_again(earlier: Measured, architecture: Architecture, task: Task, fold: Fold) -> Measured:

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,11 @@ def test_plain_lines_say_now_and_then_that_the_search_lives(lines):
     shown = lines(*(progress(0.5 * tick) for tick in range(100)))
     assert len(shown) == 4
     assert shown[0] == "[   0.0 s] 2 networks, 3 trials done, 1 running, 1 failed, 60 s left"
+
+
+def test_networks_over_a_limit_are_counted_apart(lines):
+    shown = lines(replace(progress(0.0), refused=7))
+    assert shown == ["[   0.0 s] 2 networks, 3 trials done, 1 running, 1 failed, 7 over a limit, 60 s left"]
 
 
 def test_without_a_limit_no_time_is_left(lines):

@@ -21,7 +21,7 @@ from search_spaces.optimizers import SGD, AdamW
 
 
 class Unreal(Architecture):
-    """A user's family that can't be built without real memory, and takes its time to predict."""
+    """A user's family that looks at its weights while it builds, and takes its time to predict."""
 
     width: int = Int(1, 512)
 
@@ -153,7 +153,21 @@ def test_latency_is_that_of_one_row(toy_task):
     assert not network.training
 
 
-def test_a_family_that_needs_real_memory_is_measured_too(toy_task, toy_configuration, checkpoints):
+def test_a_passing_burden_refuses_nobody(toy_task, toy_configuration, checkpoints, monkeypatch):
+    times = iter([9.0, 0.5])
+    monkeypatch.setattr("automl.training.measuring.latency_ms", lambda *_: next(times))
+    [outcome] = run_trials([trial(toy_configuration(), Demands(max_latency_ms=1))], toy_task(), checkpoints)
+    assert (outcome.status, outcome.latency_ms) == ("finished", 0.5)
+
+
+def test_a_minimised_latency_is_the_lesser_of_one_before_and_one_after(toy_task, toy_configuration, checkpoints, monkeypatch):
+    times = iter([0.7, 0.5])
+    monkeypatch.setattr("automl.training.measuring.latency_ms", lambda *_: next(times))
+    [outcome] = run_trials([trial(toy_configuration(), Demands(is_timed=True))], toy_task(), checkpoints)
+    assert outcome.latency_ms == 0.5
+
+
+def test_a_family_that_looks_at_its_weights_is_measured_too(toy_task, toy_configuration, checkpoints):
     slow = replace(toy_configuration(), architecture=Unreal(width=5))
     [refused] = run_trials([trial(slow, Demands(max_parameters=100, max_latency_ms=1))], toy_task(), checkpoints)
     assert refused.status == "infeasible"
