@@ -8,7 +8,7 @@ from typing import Generic
 
 from automl.strategies.base import F, Plan, Result
 from automl.strategies.decision_tree import Decision
-from automl.strategies.evidence import Evidence
+from automl.strategies.evidence import Evidence, one_thread
 from automl.strategies.search_step import Step
 from search_spaces.base import Infeasible
 from search_spaces.language import Space
@@ -25,7 +25,7 @@ class Bayes(Generic[F]):
     def __init__(self, space: Space[F], plan: Plan[F]) -> None:
         self._space = space
         self._seed = plan.seed
-        self._evidence = Evidence(space)
+        self._evidence = Evidence(space, plan.objectives)
         self._refused: Counter[str] = Counter()
 
     @property
@@ -39,11 +39,10 @@ class Bayes(Generic[F]):
         if number < INITIAL or not evidence.seen:
             return spread(self._space, evidence, self._seed, number, self._refused)
         rng = random.Random(f"bayes/{self._seed}/{number}")
-        told = {seen.number for seen in evidence.seen}
-        model = evidence.model([(waiting, 1.0) for waiting in evidence.sketches if waiting not in told])
-        step = Step(evidence, model, rng, (), 1)
-        for i in (-step.scores).argsort(kind="stable"):
-            configuration = step.build(int(i), self._refused)
+        with one_thread():
+            step = Step(evidence, rng, [(waiting, 1.0) for waiting in evidence.waiting])
+        for i in range(len(step.sketches)):
+            configuration = step.build(i, self._refused)
             if configuration is not None:
                 return configuration
         return sample(self._space, rng, self._refused)

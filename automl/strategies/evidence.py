@@ -8,22 +8,23 @@ need no fit between, and a resumed search makes just the last one.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from functools import cache
+from typing import Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
 from automl.strategies.base import F, Result
-from automl.strategies.candidates import Rows
 from automl.strategies.decision_tree import Sketch, Tree
-from automl.strategies.gaussian_process import Belief, Data, Kernel, Posterior, fitted, usual_scale
+from automl.strategies.surrogate import Hyperparameters, Points, Surrogate, learned
 from automl.strategies.tree_features import Columns
-from automl.strategies.warping import Warp
+from automl.strategies.warping import Warp, scalarised
 from search_spaces.language import Space
 
-__all__ = ["Evidence", "Model"]
+__all__ = ["Evidence", "Seen", "one_thread", "progress", "weights"]
 
 Array = NDArray[np.float64]
 
@@ -36,33 +37,30 @@ EVERY = 20  # results up to which each one makes a fit
 
 @dataclass(frozen=True)
 class Seen:
-    """An observation. t: log epochs / log total, 1 where more epochs can't help; loss: None where it failed."""
+    """An observation. t: log epochs / log total, 1 where more epochs can't help; values: of all objectives, None: it failed."""
 
     number: int
     t: float
-    loss: float | None
-
-
-@dataclass(frozen=True)
-class Active:
-    """The columns of a model. at: which of all columns; groups: of each; names: of the groups."""
-
-    at: NDArray[np.intp]
-    groups: NDArray[np.intp]
-    names: tuple[str, ...]
+    values: tuple[float, ...] | None
 
 
 class Evidence(Generic[F]):
-    """What began and what was observed."""
+    """What began and what was observed.
 
-    def __init__(self, space: Space[F]) -> None:
+    sketches: of what began, by number. identities: of these. waiting: what began and has no observation yet. seen: observations
+    in the order of telling. objectives: how many there are.
+    """
+
+    def __init__(self, space: Space[F], objectives: int) -> None:
         self.tree = Tree(space)
         self.columns = Columns()
         self.sketches: dict[int, Sketch] = {}
-        self.seen: list[Seen] = []
         self.identities: set[tuple[object, ...]] = set()
+        self.waiting: dict[int, None] = {}
+        self.seen: list[Seen] = []
+        self.objectives = objectives
         self._rows: dict[int, Array] = {}
-        self._fits: dict[int, tuple[Kernel, tuple[str, ...]]] = {}
+        self._fit: tuple[int, Hyperparameters] | None = None
 
     def begin(self, number: int, configuration: F) -> None:
         """Take a configuration for running."""
@@ -70,32 +68,31 @@ class Evidence(Generic[F]):
             sketch = self.sketches[number] = self.tree.of(configuration)
             self._rows[number] = self.columns.row(sketch)
             self.identities.add(sketch.identity)
+            self.waiting[number] = None
 
     def observe(self, result: Result[F]) -> None:
-        """Learn what became of a proposal."""
-        proposal = result.proposal
+        """Learn what became of a proposal that began."""
+        proposal, values = result.proposal, result.values
+        if values is not None and len(values) != self.objectives:
+            values = None
         t = 1.0 if result.ended else progress(proposal.stop, proposal.total)
-        self.seen.append(Seen(proposal.number, t, result.loss))
+        self.seen.append(Seen(proposal.number, t, values))
+        self.waiting.pop(proposal.number, None)
 
-    def model(self, pending: Iterable[tuple[int, float]]) -> Model:
-        """Return a model of all that was seen, which takes its own guess for the outcome of `pending`: (number, t)."""
-        kernel, names = self._hyperparameters(milestone(len(self.seen)))
-        chosen, values = self._chosen(self.seen)
-        active = self._active(seen.number for seen in chosen)
-        index = {name: i for i, name in enumerate(names)}
-        usual = usual_scale(len(names))
-        scales = np.array([kernel.scales[index[name]] if name in index else usual for name in active.names])
-        kernel = Kernel(scales, **{name: getattr(kernel, name) for name in KEPT})
-        model = Model(self.columns, active, kernel, usual)
-        model.learn(self._data(chosen, values, active), chosen)
+    def model(self, pending: Sequence[tuple[int, float]], weighing: Sequence[float]) -> tuple[Surrogate, list[int]]:
+        """Return a model of all that was seen, and the numbers of the configurations in it.
+
+        It takes its own guess for the outcome of the last `PENDING` of `pending`: (number, t). weighing: of the objectives.
+        """
+        hyperparameters = self._hyperparameters(milestone(len(self.seen)))
+        points, numbers = self._points(self.seen, weighing)
+        model = Surrogate(self.columns, hyperparameters, points)
         waiting = list(pending)[-PENDING:]
         if waiting:
-            guess = model.believed(self.features(number for number, _ in waiting), np.array([t for _, t in waiting])).mean
-            both = [*chosen, *(Seen(number, t, None) for number, t in waiting)]
-            active = self._active(seen.number for seen in both)
-            model = Model(self.columns, active, kernel_for(kernel, model.active, active, usual), usual)
-            model.learn(self._data(both, np.concatenate([values, guess]), active), chosen)
-        return model
+            features, t = self.features(number for number, _ in waiting), np.array([t for _, t in waiting])
+            guess = Points(features, t, model.believed(features, t).mean)
+            model = Surrogate(self.columns, hyperparameters, points.and_others(guess))
+        return model, list(dict.fromkeys(numbers))
 
     def features(self, numbers: Iterable[int]) -> Array:
         """Return features (rows, all columns) of configurations that began."""
@@ -105,78 +102,26 @@ class Evidence(Generic[F]):
             features[i, : len(row)] = row
         return features
 
-    def _hyperparameters(self, count: int) -> tuple[Kernel, tuple[str, ...]]:
-        if count not in self._fits:
-            chosen, values = self._chosen(self.seen[:count])
-            active = self._active(seen.number for seen in chosen)
-            self._fits = {count: (fitted(self._data(chosen, values, active), len(active.names)), active.names)}
-        return self._fits[count]
+    def _hyperparameters(self, count: int) -> Hyperparameters:
+        """Return the hyperparameters for the first `count` observations."""
+        if self._fit is None or self._fit[0] != count:
+            weighing = weights(self.objectives, random.Random(count))
+            self._fit = count, learned(self.columns, self._points(self.seen[:count], weighing)[0])
+        return self._fit[1]
 
-    def _data(self, chosen: Sequence[Seen], values: Array, active: Active) -> Data:
-        x = self.features(seen.number for seen in chosen)[:, active.at]
-        return Data(x, np.array([seen.t for seen in chosen]), values, active.groups)
-
-    def _active(self, numbers: Iterable[int]) -> Active:
-        """Return the columns that these configurations use, by name."""
-        used = np.flatnonzero((self.features(dict.fromkeys(numbers)) != 0).any(axis=0))
-        at = np.array(sorted(used.tolist(), key=self.columns.names.__getitem__), dtype=np.intp)
-        names = tuple(sorted({self.columns.groups[i] for i in at}))
-        index = {name: i for i, name in enumerate(names)}
-        return Active(at, np.array([index[self.columns.groups[i]] for i in at], dtype=np.intp), names)
-
-    def _chosen(self, seen: Sequence[Seen]) -> tuple[list[Seen], Array]:
-        """Return at most `MOST` of some observations, and their warped losses; failures are as bad as the worst."""
-        losses = np.array([entry.loss for entry in seen if entry.loss is not None])
-        if not len(losses):
-            return list(seen[-MOST:]), np.zeros(len(seen[-MOST:]))
-        worst = float(losses.max())
-        every = np.array([worst if entry.loss is None else entry.loss for entry in seen])
+    def _points(self, seen: Sequence[Seen], weighing: Sequence[float]) -> tuple[Points, list[int]]:
+        """Return at most `MOST` of some observations, and of which configurations they are; failures are as bad as the worst."""
+        losses = scalarised([entry.values for entry in seen], weighing)
         kept = np.arange(len(seen))
         if len(seen) > MOST:
-            best = np.argsort(every, kind="stable")[:BEST]
+            best = np.argsort(losses, kind="stable")[:BEST]
             left = np.setdiff1d(kept[:-RECENT], best)
             spread = left[np.linspace(0, len(left) - 1, MOST - BEST - RECENT).astype(int)]
             kept = np.unique(np.concatenate([best, kept[-RECENT:], spread]))
-        return [seen[i] for i in kept.tolist()], Warp.of(every[kept])(every[kept])
-
-
-KEPT = ("shared_scale", "curve_scale", "shared", "steady", "curve", "noise")
-
-
-def kernel_for(kernel: Kernel, old: Active, new: Active, usual: float) -> Kernel:
-    """Return a kernel for other columns."""
-    known = dict(zip(old.names, kernel.scales.tolist(), strict=True))
-    scales = np.array([known.get(name, usual) for name in new.names])
-    return Kernel(scales, **{name: getattr(kernel, name) for name in KEPT})
-
-
-class Model:
-    """A posterior, and the columns that it is over."""
-
-    def __init__(self, columns: Columns, active: Active, kernel: Kernel, usual: float) -> None:
-        self.active = active
-        self.kernel = kernel
-        self._columns = columns
-        self._usual = usual
-
-    def learn(self, data: Data, chosen: Sequence[Seen]) -> None:
-        """Condition on observations; `chosen` are those that aren't guesses."""
-        self.chosen = chosen
-        self.posterior = Posterior(self.kernel, data)
-
-    def believed(self, features: Array, t: Array) -> Belief:
-        """Return what is believed of configurations; features: (rows, all columns), t: (rows,)."""
-        active = self.active
-        others = np.setdiff1d(np.flatnonzero((features != 0).any(axis=0)), active.at)
-        others = np.array(sorted(others.tolist(), key=self._columns.names.__getitem__), dtype=np.intp)
-        known = dict(zip(active.names, self.kernel.scales.tolist(), strict=True))
-        scales = np.array([known.get(self._columns.groups[i], self._usual) for i in others])
-        z = np.concatenate([features[:, active.at] / self.kernel.scales[active.groups], features[:, others] / scales], axis=1)
-        return self.posterior.at(z, t)
-
-    def encoded(self, rows: Rows) -> Array:
-        """Return features (rows, all columns) of candidates."""
-        return self._columns.encoded(rows.layout, rows.units)
+        chosen = [seen[i] for i in kept.tolist()]
+        numbers = [entry.number for entry in chosen]
+        y = Warp.of(losses[kept])(losses[kept])
+        return Points(self.features(numbers), np.array([entry.t for entry in chosen]), y), numbers
 
 
 def progress(stop: int, total: int) -> float:
@@ -192,3 +137,21 @@ def milestone(count: int) -> int:
     while math.ceil(at * GROWTH) <= count:
         at = math.ceil(at * GROWTH)
     return at
+
+
+def weights(objectives: int, rng: random.Random) -> tuple[float, ...]:
+    """Return random weights that sum to 1, all equally likely."""
+    cuts = sorted(rng.random() for _ in range(objectives - 1))
+    return tuple(b - a for a, b in zip((0.0, *cuts), (*cuts, 1.0), strict=True))
+
+
+@cache
+def _pools() -> Any:
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
+
+
+def one_thread() -> Any:
+    """Return a context in which linear algebra uses one thread: matrices are small, and results don't depend on how many run."""
+    return _pools().limit(limits=1)

@@ -1,23 +1,25 @@
 """Freeze-thaw: at each step the search begins a configuration or goes on with a paused one, whichever promises more.
 
 After Swersky et al. 2014 ("Freeze-thaw Bayesian optimization"): all are compared by the improvement that is expected of them at
-full budget, for each epoch that is left until there. A configuration pauses at the rungs only, because what goes on and what is
-told of it costs something too.
+full budget, for each epoch that is left until there. Unlike there a configuration pauses only at rungs, as in halving.
 """
 
 from __future__ import annotations
 
 import random
+from bisect import insort
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
+from numpy.typing import NDArray
 
 from automl.strategies.base import F, Plan, Proposal, Result
 from automl.strategies.bayes import INITIAL, spread
-from automl.strategies.evidence import Evidence, progress
+from automl.strategies.evidence import Evidence, one_thread, progress
+from automl.strategies.guess import Guess
 from automl.strategies.schedules import known
 from automl.strategies.search_step import Step
 from search_spaces.language import Space
@@ -39,13 +41,13 @@ def rungs(epochs: int) -> tuple[int, ...]:
 
 @dataclass
 class _Member(Generic[F]):
-    """A configuration. asked: the last epoch that was proposed; reached: that was told of; worth: its last loss."""
+    """A configuration. asked: the last epoch that was proposed; reached: that was told of; full: ended, with a loss."""
 
     configuration: F
     asked: int = 0
     reached: int = 0
     ended: bool = False
-    worth: float | None = None
+    full: bool = False
 
     @property
     def runs(self) -> bool:
@@ -62,12 +64,16 @@ class FreezeThaw(Generic[F]):
         self._space = space
         self._plan = plan
         self._known = known(space, plan)
+        self._guess = Guess(space, plan.prior)
         self._rungs = rungs(plan.epochs)
-        self._evidence = Evidence(space)
+        self._evidence = Evidence(space, plan.objectives)
         self._members: dict[int, _Member[F]] = {}
+        self._running: dict[int, None] = {}
+        self._rankings: dict[int, list[tuple[float, int]]] = {rung: [] for rung in self._rungs[:-1]}
         self._closed: set[int] = set()
-        self._refused: Counter[str] = Counter()
+        self._full = 0
         self._proposed = 0
+        self._refused: Counter[str] = Counter()
 
     @property
     def infeasible(self) -> int:
@@ -79,27 +85,25 @@ class FreezeThaw(Generic[F]):
         """Whether no further proposal will ever come."""
         if not self._exhausted:
             return False
-        members = self._members.items()
-        more = any(not member.ended and n not in self._closed and member.asked < self._plan.epochs for n, member in members)
-        return self._wanting <= 0 or not more
+        unfinished = any(self._members[number].asked < self._plan.epochs for number in self._running)
+        return self._wanting <= 0 or not (unfinished or self._paused())
 
     @property
     def closed(self) -> frozenset[int]:
         """Numbers of configurations that will never be continued."""
         if self.done:
-            return frozenset(number for number, member in self._members.items() if not member.runs)
+            return frozenset(self._members.keys() - self._running.keys())
         return frozenset(self._closed)
 
     def ask(self, room: int) -> list[Proposal[F]]:
-        """Return at most `room` proposals."""
+        """Return at most `room` proposals. Raises `Infeasible` where a bounded number of draws made no network."""
         proposals: list[Proposal[F]] = []
         while len(proposals) < room and not self._exhausted and self._first:
             proposals.append(self._begin(self._beginning(len(self._members))))
+        left = room - len(proposals)
         if self._exhausted:
-            room = min(room, len(proposals) + self._wanting - sum(member.runs for member in self._members.values()))
-        if len(proposals) < room:
-            proposals += self._modelled(room - len(proposals))
-        return proposals
+            left = min(left, self._wanting - len(self._running))
+        return proposals + self._modelled(left) if left > 0 else proposals
 
     def tell(self, results: Sequence[Result[F]]) -> None:
         """Learn from results."""
@@ -107,20 +111,25 @@ class FreezeThaw(Generic[F]):
             number = result.proposal.number
             member = self._members[number]
             member.reached = max(member.reached, result.proposal.stop)
-            member.worth = result.loss
-            if result.ended or member.reached >= self._plan.epochs:
-                member.ended = True
-                self._closed.add(number)
             self._evidence.observe(result)
-            self._close(member.reached)
+            if result.ended or member.reached >= self._plan.epochs:
+                member.ended, member.full = True, result.loss is not None
+                self._full += member.full
+                self._closed.add(number)
+            elif result.loss is not None:
+                self._rank(number, member.reached, result.loss)
+            if not member.runs:
+                self._running.pop(number, None)
 
     def adopt(self, proposals: Sequence[Proposal[F]]) -> None:
         """Take over proposals that were asked in an earlier process."""
         for proposal in proposals:
             self._proposed += 1
-            member = self._members.setdefault(proposal.number, _Member(proposal.configuration))
+            number = proposal.number
+            member = self._members.setdefault(number, _Member(proposal.configuration))
             member.asked = max(member.asked, proposal.stop)
-            self._evidence.begin(proposal.number, proposal.configuration)
+            self._running[number] = None
+            self._evidence.begin(number, proposal.configuration)
 
     @property
     def _exhausted(self) -> bool:
@@ -134,8 +143,7 @@ class FreezeThaw(Generic[F]):
     @property
     def _wanting(self) -> int:
         """How many configurations have still to be trained in full."""
-        full = sum(member.ended and member.worth is not None for member in self._members.values())
-        return max(1, (self._plan.n_trials or 0) // FULL) - full
+        return max(1, (self._plan.n_trials or 0) // FULL) - self._full
 
     def _beginning(self, number: int) -> F:
         if number < len(self._known):
@@ -145,32 +153,38 @@ class FreezeThaw(Generic[F]):
     def _modelled(self, room: int) -> list[Proposal[F]]:
         """Return what the model expects most of, one after the other."""
         rng = random.Random(f"freeze-thaw/{self._plan.seed}/{self._proposed}")
-        pending = [(n, progress(member.asked, self._plan.epochs)) for n, member in self._members.items() if member.runs]
-        paused = [n for n, member in self._members.items() if n not in self._closed and not member.runs]
-        step = Step(self._evidence, self._evidence.model(pending), rng, paused, room)
+        total, members = self._plan.epochs, self._members
+        paused = self._paused()
+        with one_thread():
+            pending = [(number, progress(members[number].asked, total)) for number in sorted(self._running)]
+            step = Step(self._evidence, rng, pending, paused, room)
+            left = [total] * len(step.sketches) + [total - members[number].reached for number in paused]
+            handicap = -COST * np.log(np.array(left, dtype=np.float64))
+            handicap += [self._guess.weight(sketch, len(self._evidence.seen)) for sketch in step.sketches] + [0.0] * len(paused)
+            proposals = self._chosen(step, paused, handicap, room)
+        while len(proposals) < room and not self._exhausted:
+            proposals.append(self._begin(sample(self._space, rng, self._refused)))
+        return proposals
+
+    def _chosen(self, step: Step[F], paused: Sequence[int], handicap: NDArray[np.float64], room: int) -> list[Proposal[F]]:
+        """Return proposals for the best of a step; `handicap` is added to the scores: (candidates and paused,)."""
         new = len(step.sketches)
-        left = [self._plan.epochs - self._members[n].reached for n in paused]
-        handicap = -COST * np.log(np.array([self._plan.epochs] * new + left))
+        if self._exhausted:
+            handicap[:new] = -np.inf
         proposals: list[Proposal[F]] = []
-        while len(proposals) < room:
-            if self._exhausted:
-                handicap[:new] = -np.inf
-            scores = step.scores + handicap
-            i = int(np.argmax(scores)) if len(scores) else -1
-            if i < 0 or scores[i] == -np.inf:
-                if self._exhausted:
-                    break
-                proposals.append(self._begin(sample(self._space, rng, self._refused)))
-                continue
+        while len(proposals) < room and np.isfinite(handicap).any():
+            i = int(np.argmax(step.scores + handicap))
             handicap[i] = -np.inf
+            configuration = step.build(i, self._refused) if i < new else None
             if i >= new:
                 proposals.append(self._continue(paused[i - new]))
-            else:
-                configuration = step.build(i, self._refused)
-                if configuration is None:
-                    continue
+            elif configuration is not None:
                 proposals.append(self._begin(configuration))
+            else:
+                continue
             step.believe(i)
+            if self._exhausted:
+                handicap[:new] = -np.inf
         return proposals
 
     def _begin(self, configuration: F) -> Proposal[F]:
@@ -185,11 +199,16 @@ class FreezeThaw(Generic[F]):
         self.adopt([proposal])
         return proposal
 
-    def _close(self, reached: int) -> None:
-        """Close all but the best `FRONT` of those that paused at an epoch."""
-        paused = [
-            (member.worth, number)
-            for number, member in self._members.items()
-            if number not in self._closed and member.asked == member.reached == reached and member.worth is not None
-        ]
-        self._closed |= {number for _, number in sorted(paused)[FRONT:]}
+    def _rank(self, number: int, rung: int, loss: float) -> None:
+        """Rank a configuration at a rung, and close what isn't among the best `FRONT` of it and didn't go on before."""
+        ranking = self._rankings[rung]
+        insort(ranking, (loss, number))
+        for _, last in ranking[FRONT:]:
+            if self._members[last].asked == rung:
+                self._closed.add(last)
+        del ranking[FRONT:]
+
+    def _paused(self) -> list[int]:
+        """Return the numbers of all that could go on."""
+        ranked = ((number, rung) for rung, ranking in self._rankings.items() for _, number in ranking)
+        return sorted(number for number, rung in ranked if self._members[number].asked == rung)

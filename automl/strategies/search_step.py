@@ -18,7 +18,7 @@ from automl.strategies.acquisition import log_improvement
 from automl.strategies.base import F
 from automl.strategies.candidates import Candidates, Rows, sketched
 from automl.strategies.decision_tree import Sketch
-from automl.strategies.evidence import Evidence, Model
+from automl.strategies.evidence import Evidence, weights
 from automl.strategies.gaussian_process import Belief
 from search_spaces.base import Infeasible
 
@@ -36,22 +36,28 @@ LEFT = 100  # candidates that stay, and more where many are wanted
 class Step(Generic[F]):
     """Candidates for new configurations, and some that began and could go on, on one scale.
 
-    wanted: how many will be chosen.
+    pending: (number, t) of what is being trained. paused: what could go on. wanted: how many will be chosen. weighing: of the
+    objectives. sketches: the candidates, best first.
     """
 
-    def __init__(self, evidence: Evidence[F], model: Model, rng: random.Random, paused: Sequence[int], wanted: int) -> None:
+    def __init__(
+        self,
+        evidence: Evidence[F],
+        rng: random.Random,
+        pending: Sequence[tuple[int, float]],
+        paused: Sequence[int] = (),
+        wanted: int = 1,
+    ) -> None:
         self._evidence = evidence
-        self._model = model
-        known = list(dict.fromkeys(seen.number for seen in model.chosen))
+        self._model, known = evidence.model(pending, weights(evidence.objectives, rng))
         means = self._full(evidence.features(known)).mean
         order = np.argsort(means, kind="stable")
         self.best = float(means[order[0]])
         candidates = Candidates(evidence.tree, rng)
         around = candidates.around([evidence.sketches[known[i]] for i in order[:LEADERS]])
         self.sketches = self._promising(candidates, around, LEFT + 3 * wanted)
-        self.paused = list(paused)
-        features = model.encoded(sketched(self.sketches))
-        self.belief = self._full(np.concatenate([features, evidence.features(self.paused)]))
+        features = self._encoded(sketched(self.sketches))
+        self.belief = self._full(np.concatenate([features, evidence.features(paused)]))
 
     @property
     def scores(self) -> Array:
@@ -76,7 +82,7 @@ class Step(Generic[F]):
         found: dict[tuple[object, ...], tuple[float, Sketch]] = {}
         best: list[tuple[float, Sketch]] = []
         for left in reversed(range(ROUNDS + 1)):
-            belief = self._full(self._model.encoded(rows))
+            belief = self._full(self._encoded(rows))
             scores = log_improvement(belief.mean, belief.deviation, self.best)
             fresh = 0
             for i in np.argsort(-scores, kind="stable").tolist():
@@ -91,6 +97,9 @@ class Step(Generic[F]):
             if left and best:
                 rows = candidates.near([sketch for _, sketch in best[:REFINED]], STEPS)
         return [sketch for _, sketch in best]
+
+    def _encoded(self, rows: Rows) -> Array:
+        return self._evidence.columns.encoded(rows.layout, rows.units)
 
     def _full(self, features: Array) -> Belief:
         return self._model.believed(features, np.ones(len(features)))
