@@ -70,6 +70,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     epochs: int | None = None,
     workers: int | None = None,
     executor: str | None = None,
+    portfolio: bool = True,
     baselines: bool = True,
     include_baselines: bool = False,
     callbacks: Sequence[Callback] = (),
@@ -125,10 +126,12 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
             and followed less the more is known, or as soon as they prove wrong.
         strategy: who thinks of configurations: "auto", "bayes", "evolution", "tpe", "gp", "cmaes", "nsga2" or "random"; a sampler
             of Optuna's, used as it is; or a function (space, plan) that returns a `Strategy` of your own. A search with either of
-            the last two is resumed with the same `strategy`.
+            the last two is resumed with the same `strategy`. "auto" is bayes, but evolution for several objectives and for more
+            than 64 workers.
         schedule: how long each is trained: "full" trains all to the end; "halving" sends on the best third of each rung,
             "hyperband" too, but begins some with a later rung (both asynchronous); "median" stops who learns worse than half of
             the others; "auto" is the strategy's own choice.
+        portfolio: try a few networks first, after those enqueued, that were good on public data (so far of family MLP on tables).
         epochs: of a full training; by the number of rows unless given.
 
     What a network may cost:
@@ -181,6 +184,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         seed=seed,
         workers=workers or 0,
         executor=executor or default_executor(),
+        portfolio=portfolio,
         baselines=baselines,
         include_baselines=include_baselines,
         families=tuple(family.__name__ for family in launch.families),

@@ -18,6 +18,7 @@ from automl.limits import Limits
 from automl.live import View, announced
 from automl.objectives import Ledger
 from automl.options import SearchOptions
+from automl.portfolio import portfolio_for
 from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
 from automl.strategies import Given, strategy_for, strategy_name
@@ -61,6 +62,9 @@ class Launch:
                 task = make_task(data, data_options)
             space, epochs = searched_space(task, options, self.families, overrides)
             options, enqueue = replace(options, epochs=epochs), configurations(self.enqueue, space, self.families)
+            if options.portfolio:
+                fold = task.folds[0]
+                enqueue = tuple(dict.fromkeys([*enqueue, *portfolio_for(space, fold.inputs, fold.outputs)]))
             strategy = strategy_for(self.strategy, space, _plan(options, enqueue))
             make_empty(path, overwrite=overwrite)
             listed = [configuration.to_dict() for configuration in enqueue]

@@ -35,6 +35,7 @@ class SearchOptions:
     seed: int = 0
     workers: int = 0
     executor: str = "processes"
+    portfolio: bool = True
     baselines: bool = True
     include_baselines: bool = False
     families: tuple[str, ...] = ()
