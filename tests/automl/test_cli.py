@@ -227,7 +227,7 @@ def test_bad_data_are_one_clear_error(run, name, target, parts, tmp_path):
         (["--family", "no_such_module:Net"], ["--family must be a name or module:Class", "No module named"]),
         (["--family", "json:Net"], ["has no attribute 'Net'"]),
         (["--family", "json:loads"], ["must be a name or a subclass of Architecture"]),
-        (["--strategy", "tep"], ["must be one of tpe, random", "did you mean 'tpe'?"]),
+        (["--strategy", "tep"], ["must be one of auto, bayes, evolution, tpe", "did you mean 'tpe'?"]),
         (["--executor", "process"], ["did you mean 'processes'?"]),
         (["--time-limit", "0"], ["time_limit must be a positive number of seconds, got 0"]),
         (["--time-limit", "-3"], ["time_limit", "got -3"]),
