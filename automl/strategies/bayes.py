@@ -40,7 +40,8 @@ class Bayes(Generic[F]):
             return spread(self._space, evidence, self._seed, number, self._refused)
         rng = random.Random(f"bayes/{self._seed}/{number}")
         with one_thread():
-            step = Step(evidence, rng, [(waiting, 1.0) for waiting in evidence.waiting])
+            step = Step(evidence, rng, [(waiting, 1.0) for waiting in evidence.waiting], (1, 1))
+            step.weigh((), 1)
         for i in range(len(step.sketches)):
             configuration = step.build(i, self._refused)
             if configuration is not None:

@@ -57,6 +57,7 @@ class Evidence(Generic[F]):
         self.sketches: dict[int, Sketch] = {}
         self.identities: set[tuple[object, ...]] = set()
         self.waiting: dict[int, None] = {}
+        self.full: set[int] = set()
         self.seen: list[Seen] = []
         self.objectives = objectives
         self._rows: dict[int, Array] = {}
@@ -77,6 +78,8 @@ class Evidence(Generic[F]):
             values = None
         t = 1.0 if result.ended else progress(proposal.stop, proposal.total)
         self.seen.append(Seen(proposal.number, t, values))
+        if t == 1.0 and values is not None:
+            self.full.add(proposal.number)
         self.waiting.pop(proposal.number, None)
 
     def model(self, pending: Sequence[tuple[int, float]], weighing: Sequence[float]) -> tuple[Surrogate, list[int]]:
@@ -85,12 +88,12 @@ class Evidence(Generic[F]):
         It takes its own guess for the outcome of the last `PENDING` of `pending`: (number, t). weighing: of the objectives.
         """
         hyperparameters = self._hyperparameters(milestone(len(self.seen)))
-        points, numbers = self._points(self.seen, weighing)
+        points, numbers = self.chosen(weighing)
         model = Surrogate(self.columns, hyperparameters, points)
         waiting = list(pending)[-PENDING:]
         if waiting:
             features, t = self.features(number for number, _ in waiting), np.array([t for _, t in waiting])
-            guess = Points(features, t, model.believed(features, t).mean)
+            guess = Points(features, t, model.mean(features, t))
             model = Surrogate(self.columns, hyperparameters, points.and_others(guess))
         return model, list(dict.fromkeys(numbers))
 
@@ -106,11 +109,15 @@ class Evidence(Generic[F]):
         """Return the hyperparameters for the first `count` observations."""
         if self._fit is None or self._fit[0] != count:
             weighing = weights(self.objectives, random.Random(count))
-            self._fit = count, learned(self.columns, self._points(self.seen[:count], weighing)[0])
+            self._fit = count, learned(self.columns, self.chosen(weighing, count)[0])
         return self._fit[1]
 
-    def _points(self, seen: Sequence[Seen], weighing: Sequence[float]) -> tuple[Points, list[int]]:
-        """Return at most `MOST` of some observations, and of which configurations they are; failures are as bad as the worst."""
+    def chosen(self, weighing: Sequence[float], count: int | None = None) -> tuple[Points, list[int]]:
+        """Return at most `MOST` of the first `count` observations, and of which configurations they are.
+
+        These are the best, the latest, and some of the others. Failures count as bad as the worst.
+        """
+        seen = self.seen[:count]
         losses = scalarised([entry.values for entry in seen], weighing)
         kept = np.arange(len(seen))
         if len(seen) > MOST:

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Generic
 
 import numpy as np
-from numpy.typing import NDArray
 
 from automl.strategies.base import F, Plan, Proposal, Result
 from automl.strategies.bayes import INITIAL, spread
 from automl.strategies.evidence import Evidence, one_thread, progress
 from automl.strategies.guess import Guess
 from automl.strategies.schedules import known
-from automl.strategies.search_step import Step
+from automl.strategies.search_step import Paused, Step
 from search_spaces.language import Space
 from search_spaces.variation import sample
 
@@ -29,7 +28,6 @@ __all__ = ["FreezeThaw", "rungs"]
 
 ETA = 3
 LEVELS = 3
-COST = 1.0  # power of the epochs that are left, by which expected improvement is divided
 FRONT = 100  # paused configurations of a rung that may go on
 FULL = 9  # one of so many configurations is trained in full, where their number is limited
 
@@ -153,26 +151,28 @@ class FreezeThaw(Generic[F]):
     def _modelled(self, room: int) -> list[Proposal[F]]:
         """Return what the model expects most of, one after the other."""
         rng = random.Random(f"freeze-thaw/{self._plan.seed}/{self._proposed}")
-        total, members = self._plan.epochs, self._members
-        paused = self._paused()
+        total = self._plan.epochs
         with one_thread():
-            pending = [(number, progress(members[number].asked, total)) for number in sorted(self._running)]
-            step = Step(self._evidence, rng, pending, paused, room)
-            left = [total] * len(step.sketches) + [total - members[number].reached for number in paused]
-            handicap = -COST * np.log(np.array(left, dtype=np.float64))
-            handicap += [self._guess.weight(sketch, len(self._evidence.seen)) for sketch in step.sketches] + [0.0] * len(paused)
-            proposals = self._chosen(step, paused, handicap, room)
+            pending = [(number, progress(self._members[number].asked, total)) for number in sorted(self._running)]
+            step = Step(self._evidence, rng, pending, (self._rungs[0], total))
+            step.weigh([Paused(n, self._members[n].reached, self._next_rung(n)) for n in self._paused()], room)
+            proposals = self._chosen(step, room)
         while len(proposals) < room and not self._exhausted:
             proposals.append(self._begin(sample(self._space, rng, self._refused)))
         return proposals
 
-    def _chosen(self, step: Step[F], paused: Sequence[int], handicap: NDArray[np.float64], room: int) -> list[Proposal[F]]:
-        """Return proposals for the best of a step; `handicap` is added to the scores: (candidates and paused,)."""
-        new = len(step.sketches)
-        if self._exhausted:
-            handicap[:new] = -np.inf
+    def _chosen(self, step: Step[F], room: int) -> list[Proposal[F]]:
+        """Return proposals for the best of a step."""
+        new, paused = len(step.sketches), self._paused()
+        handicap = np.array(
+            [self._guess.weight(sketch, len(self._evidence.seen)) for sketch in step.sketches] + [0.0] * len(paused)
+        )
         proposals: list[Proposal[F]] = []
-        while len(proposals) < room and np.isfinite(handicap).any():
+        while len(proposals) < room:
+            if self._exhausted:
+                handicap[:new] = -np.inf
+            if not np.isfinite(handicap).any():
+                break
             i = int(np.argmax(step.scores + handicap))
             handicap[i] = -np.inf
             configuration = step.build(i, self._refused) if i < new else None
@@ -183,9 +183,10 @@ class FreezeThaw(Generic[F]):
             else:
                 continue
             step.believe(i)
-            if self._exhausted:
-                handicap[:new] = -np.inf
         return proposals
+
+    def _next_rung(self, number: int) -> int:
+        return next(rung for rung in self._rungs if rung > self._members[number].reached)
 
     def _begin(self, configuration: F) -> Proposal[F]:
         proposal = Proposal(len(self._members), configuration, 0, self._rungs[0], self._plan.epochs)
@@ -194,8 +195,7 @@ class FreezeThaw(Generic[F]):
 
     def _continue(self, number: int) -> Proposal[F]:
         member = self._members[number]
-        stop = next(rung for rung in self._rungs if rung > member.reached)
-        proposal = Proposal(number, member.configuration, member.reached, stop, self._plan.epochs)
+        proposal = Proposal(number, member.configuration, member.reached, self._next_rung(number), self._plan.epochs)
         self.adopt([proposal])
         return proposal
 

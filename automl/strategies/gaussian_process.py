@@ -11,7 +11,6 @@ section 4.2) the one of the length scales grows with the root of how many groups
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
-__all__ = ["Data", "Kernel", "Posterior", "fitted"]
+__all__ = ["Belief", "Data", "Kernel", "Posterior", "fitted", "likelihood"]
 
 Array = NDArray[np.float64]
 
@@ -106,7 +105,7 @@ def fitted(data: Data, groups: int) -> Kernel:
     bounds = [(middle - BOUND, middle + BOUND) for middle in centre]
 
     def loss(logs: Array) -> tuple[float, Array]:
-        value, slope = _likelihood(Kernel.of(logs), data, gaps)
+        value, slope = likelihood(Kernel.of(logs), data, gaps)
         z = (logs - centre) / spread
         return value + 0.5 * float(z @ z), slope + z / spread
 
@@ -114,7 +113,7 @@ def fitted(data: Data, groups: int) -> Kernel:
     return Kernel.of(found.x)
 
 
-def _likelihood(kernel: Kernel, data: Data, gaps: Array) -> tuple[float, Array]:
+def likelihood(kernel: Kernel, data: Data, gaps: Array) -> tuple[float, Array]:
     """Return the negative log likelihood (without its constant) and its slope by the logarithms of all hyperparameters."""
     z = data.x / kernel.scales[data.groups]
     m, slope = matern(squared_distances(z, z))
@@ -147,60 +146,81 @@ def _likelihood(kernel: Kernel, data: Data, gaps: Array) -> tuple[float, Array]:
 
 
 class Posterior:
-    """What is known of all configurations at any epoch after some observations."""
+    """What is known of all configurations at any epoch after some observations.
+
+    z is (m, columns and more), in length scales; in columns beyond those of the data all that was observed is 0.
+    """
 
     def __init__(self, kernel: Kernel, data: Data) -> None:
         self._kernel = kernel
         self._z = data.x / kernel.scales[data.groups]
         self._t = data.t
-        k = self._covariance(self._z, self._t)
+        k = covariance(kernel, matern(squared_distances(self._z, self._z))[0], (self._t[:, None] - self._t) ** 2)
         k[np.diag_indices_from(k)] += kernel.noise + JITTER
         self._factor = cholesky(k, lower=True)
         self._alpha = cho_solve((self._factor, True), data.y)
 
-    def at(self, z: Array, t: Array) -> Belief:
-        """Return what is believed of configurations at epochs (m,).
+    def mean(self, z: Array, t: Array) -> Array:
+        """Return what is expected of configurations at epochs (m,)."""
+        return np.asarray(covariance(self._kernel, self._matern(z), (t[:, None] - self._t) ** 2) @ self._alpha)
 
-        z: (m, columns and more), in length scales; in columns beyond those of the data all that was observed is 0.
-        """
-        k = self._covariance(z, t)
-        v = solve_triangular(self._factor, k.T, lower=True)
-        return Belief(self._kernel, z, t, k @ self._alpha, v)
+    def belief(self, z: Array, stops: Array) -> Belief:
+        """Return what is believed of configurations at full budget, and of what they tell at epochs `stops` (m,)."""
+        m = self._matern(z)
+        k = covariance(self._kernel, m, (1.0 - self._t) ** 2)
+        full = self._solved(k)
+        if (stops == 1.0).all():
+            return Belief(self._kernel, z, stops, k @ self._alpha, (full, full))
+        told = self._solved(covariance(self._kernel, m, (stops[:, None] - self._t) ** 2))
+        return Belief(self._kernel, z, stops, k @ self._alpha, (full, told))
 
-    def _covariance(self, z: Array, t: Array) -> Array:
+    def _matern(self, z: Array) -> Array:
         more = z[:, self._z.shape[1] :]
         squared = squared_distances(z[:, : self._z.shape[1]], self._z) + (more * more).sum(axis=1)[:, None]
-        m, _ = matern(squared)
-        return covariance(self._kernel, m, (t[:, None] - self._t) ** 2)
+        return matern(squared)[0]
+
+    def _solved(self, k: Array) -> Array:
+        return np.asarray(solve_triangular(self._factor, k.T, lower=True, check_finite=False))
 
 
 class Belief:
-    """Joint normal distribution of some values. mean: (m,); deviation: (m,)."""
+    """What is believed of some configurations at full budget, and how much of it the next observation of each would tell.
 
-    def __init__(self, kernel: Kernel, z: Array, t: Array, mean: Array, v: Array) -> None:
-        self._kernel, self._z, self._t = kernel, z, t
-        self._v: Sequence[Array] = [v]
+    mean: at full budget (m,). solved: covariances with the data, times the inverse factor: at full budget and at the epochs
+    `stops` (data, m). gain: by how much the mean moves with an observation at `stops`, as a standard deviation (m,); that of the
+    value itself where `stops` is full budget, but for the noise.
+    """
+
+    def __init__(self, kernel: Kernel, z: Array, stops: Array, mean: Array, solved: tuple[Array, Array]) -> None:
         self.mean = mean
-        self._left = kernel.variance - (v * v).sum(axis=0)
+        self._kernel, self._z, self._stops = kernel, z, stops
+        self._parts = [solved]
+        full, told = solved
+        self._told = kernel.variance + kernel.noise + JITTER - (told * told).sum(axis=0)
+        self._joint = covariance(kernel, np.ones(len(z)), (1.0 - stops) ** 2) - (full * told).sum(axis=0)
 
     @property
-    def deviation(self) -> Array:
-        """Standard deviations, without noise."""
-        return np.asarray(np.sqrt(np.maximum(self._left, 1e-10)))
+    def gain(self) -> Array:
+        """See above."""
+        return np.asarray(np.sqrt(np.maximum(self._joint**2 / np.maximum(self._told, JITTER), 1e-10)))
 
     def believe(self, i: int) -> None:
-        """Take the mean of value `i` for observed: the means stay, all deviations shrink."""
-        m, _ = matern(squared_distances(self._z, self._z[i : i + 1]))
-        k = covariance(self._kernel, m, (self._t[:, None] - self._t[i]) ** 2)[:, 0]
-        for v in self._v:
-            k = k - v[:, i] @ v
-        row = k / math.sqrt(max(k[i], 1e-10) + self._kernel.noise + JITTER)
-        self._v = [*self._v, row[None]]
-        self._left = self._left - row * row
+        """Take the observation of configuration `i` for made, with what is expected of it: means stay, less is to be gained."""
+        m = matern(squared_distances(self._z, self._z[i : i + 1]))[0][:, 0]
+        full = covariance(self._kernel, m, (1.0 - self._stops[i]) ** 2)
+        told = covariance(self._kernel, m, (self._stops - self._stops[i]) ** 2)
+        for solved in self._parts:
+            full = full - solved[1][:, i] @ solved[0]
+            told = told - solved[1][:, i] @ solved[1]
+        scale = math.sqrt(max(told[i] + self._kernel.noise, JITTER))
+        full, told = full / scale, told / scale
+        self._parts.append((full[None], told[None]))
+        self._told = self._told - told * told
+        self._joint = self._joint - full * told
 
 
-def covariance(kernel: Kernel, m: Array, gaps: Array) -> Array:
-    """Return the kernel, of Matern values and squared differences of epochs, all (n, m)."""
+def covariance(kernel: Kernel, m: Array, gaps: Array | float) -> Array:
+    """Return the kernel, of Matern values and squared differences of epochs."""
     over = kernel.steady + kernel.curve * np.exp(-0.5 * gaps / kernel.curve_scale**2)
     shared = kernel.shared * np.exp(-0.5 * gaps / kernel.shared_scale**2)
     return np.asarray(shared + m * over)

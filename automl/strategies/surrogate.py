@@ -68,13 +68,20 @@ class Surrogate:
         own = np.arange(len(self._at))
         self._posterior = Posterior(kernel, Data(points.features[:, self._at], points.t, points.y, own))
 
-    def believed(self, features: Array, t: Array) -> Belief:
-        """Return what is believed of configurations; features: (m, all columns), t: (m,)."""
+    def mean(self, features: Array, t: Array) -> Array:
+        """Return what is expected of configurations at epochs; features: (m, all columns), t: (m,)."""
+        return self._posterior.mean(self._scaled(features), t)
+
+    def belief(self, features: Array, stops: Array) -> Belief:
+        """Return what is believed of configurations that would be observed next at `stops` (m,); features: (m, all columns)."""
+        return self._posterior.belief(self._scaled(features), stops)
+
+    def _scaled(self, features: Array) -> Array:
         others = np.setdiff1d(_used(self._columns, features), self._at)
         others = np.array(sorted(others.tolist(), key=self._columns.names.__getitem__), dtype=np.intp)
         z = features[:, self._at] / self._scales
         more = features[:, others] / self._hyperparameters.of(self._columns, others)
-        return self._posterior.at(np.concatenate([z, more], axis=1), t)
+        return np.concatenate([z, more], axis=1)
 
 
 def _used(columns: Columns, features: Array) -> Indices:
