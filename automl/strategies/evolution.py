@@ -1,9 +1,9 @@
 """Evolution: children of good configurations, with sentences of operators that say who survives, has children and how they vary.
 
 Three variants: `aging`, the regularised evolution of Real et al. (2019), where the youngest survive; `elitist`, (mu + lambda),
-where the best do; `annealed`, which becomes the choosier the more is known. With several objectives it is NSGA-II (Deb et al.
-2002): members stand in fronts, those of one front by their distance from each other, and the best survive. All are asynchronous
-(a child is made from whoever is known, nobody waits for a generation), so mu + 1 of the literature.
+where the best do; `annealed`, whose choice of parents gets stricter and whose steps get smaller as more is known. With several
+objectives it is NSGA-II (Deb et al. 2002): members stand in fronts, those of one front by their distance from each other, and the
+best survive. All are asynchronous: a child is made from whoever is known, and nobody waits for a generation.
 
 Hard limits are constraint domination (Deb et al. 2002, section VI): who keeps them stands before who breaks them, and who breaks
 them by less before who does by more. What failed in any other way is no member. Losses at different epochs are compared as in
@@ -22,6 +22,7 @@ from typing import Generic, Literal, TypeAlias
 from automl.errors import OptionError, nearest
 from automl.strategies.base import F, Plan, Result
 from automl.strategies.operators import (
+    STEP,
     Leaves,
     Member,
     Pool,
@@ -49,9 +50,9 @@ from search_spaces.variation import keeping, sample
 Variant: TypeAlias = Literal["aging", "elitist", "annealed"]
 
 AGES, BEST, FRONTS = 100, 30, 60  # members that survive: the youngest, the best, the best by fronts
-SHARE = 0.5  # of the population, whose best has a child
-WARM, COLD = 0.1, 0.9  # the same in the annealed variant, at the beginning and from HORIZON members on
+WARM, COLD = 0.5, 0.9  # share of the population whose best has a child; in the annealed variant from HORIZON members on
 HORIZON = 200
+NARROW = 1 / 3  # width of the annealed variant's steps from then on, as a share of the first ones
 TRIES = 16  # children that are known already before one is made all the same
 
 
@@ -63,28 +64,29 @@ class Sentence:
     vary: Callable[[int], Variation]
 
 
-def children(parent: Selection) -> Variation:
+def children(parent: Selection, step: float = STEP) -> Variation:
     """Return how a child is made: it inherits, is crossed or rearranged once in a while, and changes."""
-    jump = or_else(in_turn(differ(), sometimes(0.7, change())), change())
-    structure = or_else(in_turn(either((1, cross(parent)), (1, move())), sometimes(0.5, change())), change())
-    return in_turn(inherit(parent), either((4, jump), (4, change()), (2, structure)))
+    jump = or_else(in_turn(differ(), sometimes(0.7, change(step))), change(step))
+    structure = or_else(in_turn(either((1, cross(parent)), (1, move())), sometimes(0.5, change(step))), change(step))
+    return in_turn(inherit(parent), either((3, jump), (1, change(step)), (1, structure)))
 
 
 def sentence(variant: Variant, population: int | None) -> Sentence:
     """Return the algorithm of a variant with so many members. Raises `OptionError` for an unknown variant."""
-    steady = children(tournament(SHARE))
+    steady = children(tournament(WARM))
     sentences: dict[str, Sentence] = {
         "aging": Sentence(last(population or AGES), lambda _: steady),
         "elitist": Sentence(best(population or BEST), lambda _: steady),
-        "annealed": Sentence(last(population or AGES), lambda told: children(tournament(_share(told)))),
+        "annealed": Sentence(last(population or AGES), _annealed),
     }
     if variant not in sentences:
         raise OptionError(f"variant must be one of {', '.join(sentences)}, got {variant!r}{nearest(variant, sentences)}")
     return sentences[variant]
 
 
-def _share(told: int) -> float:
-    return WARM + (COLD - WARM) * min(1.0, told / HORIZON)
+def _annealed(told: int) -> Variation:
+    cold = min(1.0, told / HORIZON)
+    return children(tournament(WARM + (COLD - WARM) * cold), STEP * NARROW**cold)
 
 
 class Evolution(Generic[F]):

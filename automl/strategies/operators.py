@@ -50,11 +50,12 @@ __all__ = [
 ]
 
 PATIENCE = 20.0  # members without a new best, after which a change of one more decision is as likely as not
-MOST = 0.8  # probability of one more decision, at most
+MORE, MOST = 0.1, 0.8  # probability of one more decision, at least and at most
 STEP, SPREAD = 0.3, 0.7  # median and logarithmic spread of steps, as shares of a leaf's range
 FRESH = 0.4  # share of changes of numbers that are drawn anew
 JUMP = (0.3, 2.0)  # differences of members are multiplied by something between
 MOVED = 0.7  # share of the numbers that a difference moves
+DOUBT = 2  # imagined members behind what is said of an option
 BETTER = 0.5  # share of the members that are the better ones
 
 Draft: TypeAlias = "dict[str, Scalar]"
@@ -199,22 +200,24 @@ def or_else(variation: Variation, other: Variation) -> Variation:
     return vary
 
 
-def change(more: float = 0.3, step: float = STEP) -> Variation:
+def change(step: float = STEP, more: float = MORE) -> Variation:
     """Change one decision, and with some probability one more, and so on.
 
-    more: that probability while there is progress; it rises as the best member gets older, so that a population that has come to
-    an end looks further away. step: the median of steps of numbers and ordered options; each step has a width of its own, log-
-    normally distributed (compare Schwefel 1995, whose members hand theirs down), so small ones and large ones are always tried.
+    step: the median of steps of numbers and ordered options; each step has a width of its own, log-normally distributed (compare
+    Schwefel 1995, whose members hand theirs down), so small ones and large ones are always tried. Of other options two are drawn,
+    and that one taken whose holders have the better places. more: the probability of one more change while there is progress; it
+    rises as the best member gets older, so that a population that has come to an end looks further away.
     """
 
     def vary(pool: Pool[Any], draft: Draft, rng: random.Random) -> Draft:
-        open_ = [path for path, value in draft.items() if _moves(pool.leaves[path])]
+        open_ = [path for path in draft if _moves(pool.leaves[path])]
         again = min(MOST, more + pool.stalled / (pool.stalled + PATIENCE))
         changed = dict(draft)
         while open_:
             path = open_.pop(rng.randrange(len(open_)))
-            width = step * math.exp(rng.gauss(0.0, SPREAD))
-            changed[path] = neighbour(pool.leaves[path], draft[path], rng, width, FRESH)
+            leaf, width = pool.leaves[path], step * math.exp(rng.gauss(0.0, SPREAD))
+            drawn = [neighbour(leaf, draft[path], rng, width, FRESH) for _ in range(1 if ordered(leaf) else 2)]
+            changed[path] = min(drawn, key=lambda value: _standing(pool, path, value)) if len(drawn) > 1 else drawn[0]
             if rng.random() >= again:
                 break
         return changed
@@ -252,3 +255,9 @@ def differ(jump: tuple[float, float] = JUMP) -> Variation:
 def _moves(leaf: Leaf) -> bool:
     """Whether a leaf holds more than one value."""
     return not same(leaf.from_unit(0.0), leaf.from_unit(1.0))
+
+
+def _standing(pool: Pool[Any], path: str, value: Scalar) -> float:
+    """Return the mean place of the members that decided so, and of `DOUBT` that stand in the middle."""
+    places = [place for place, member in enumerate(pool.members) if same(member.decisions.get(path), value)]
+    return (sum(places) + DOUBT * len(pool.members) / 2) / (len(places) + DOUBT)
