@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 Values: TypeAlias = "Sequence[Sequence[float]]"
 
+MATRIX = 500  # points of which all pairs are compared at once
+
 __all__ = ["crowding", "dominates", "front", "fronts", "hypervolume"]
 
 
@@ -47,13 +49,23 @@ def fronts(values: Values) -> list[list[int]]:
 
     values: (points, objectives). Non-dominated sorting as in NSGA-II (Deb et al. 2002, section III A).
     """
+    import numpy as np
+
     sorted_: list[list[int]] = []
-    left = list(range(len(values)))
-    while left:
-        best = [left[i] for i in front([values[i] for i in left])]
-        sorted_.append(best)
-        taken = set(best)
-        left = [i for i in left if i not in taken]
+    left = np.arange(len(values))
+    points = np.asarray(values, dtype=np.float64)
+    while len(left) > MATRIX:
+        best = left[front(points[left])]  # type: ignore[arg-type]
+        sorted_.append(best.tolist())
+        left = np.setdiff1d(left, best)
+    if not len(left):
+        return sorted_
+    a, b = points[left][:, None], points[left][None]
+    dominated = np.logical_and((a <= b).all(axis=2), (a < b).any(axis=2))
+    while len(left):
+        free = ~dominated.any(axis=0)
+        sorted_.append(left[free].tolist())
+        left, dominated = left[~free], dominated[np.ix_(~free, ~free)]
     return sorted_
 
 

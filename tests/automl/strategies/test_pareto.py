@@ -32,6 +32,14 @@ def test_fronts_hold_everyone_once_and_each_is_dominated_by_the_one_before(point
         assert not any(dominates(points[a], points[b]) for a in each for b in each)
 
 
+def test_fronts_of_many_are_made_as_those_of_few(monkeypatch):
+    chance = random.Random(0)
+    points = [(chance.randrange(9), chance.randrange(9), chance.randrange(9)) for _ in range(200)]
+    at_once = fronts(points)
+    monkeypatch.setattr("automl.strategies.pareto.MATRIX", 20)
+    assert fronts(points) == at_once
+
+
 @given(POINTS)
 def test_domination_is_an_order(points):
     for a in points[:8]:
