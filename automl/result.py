@@ -139,9 +139,7 @@ class SearchResult:
         Raises `OptionError` for an unknown number, `NoModelError` where it wasn't trained to a score, `RunError` where its
         weights were deleted: those of the front and of the few best are kept.
         """
-        entry = self.entry(number)
-        if entry.loss is None:
-            raise NoModelError(f"{entry.name} must have been trained to a score, but ended as {entry.status!r}: {entry.reason}")
+        entry = self._scored_entry(number)
         if not models.has_weights(self.run, entry):
             networks = [other for other in self.entries if not other.is_baseline]
             kept = ", ".join(other.name for other in networks if models.has_weights(self.run, other)) or "none"
@@ -157,6 +155,13 @@ class SearchResult:
         if found is None or number < 0:
             raise OptionError(f"number must be that of a searched network, got {number}, a baseline")
         return found
+
+    def _scored_entry(self, number: int) -> Entry:
+        """Return the entry of this number. Raises `NoModelError` where it has no score: it failed, or broke a hard limit."""
+        entry = self.entry(number)
+        if entry.loss is None:
+            raise NoModelError(f"{entry.name} must have been trained to a score, but ended as {entry.status!r}: {entry.reason}")
+        return entry
 
     def _scores(self, entry: Entry) -> dict[str, Any]:
         """Return what a model card says of a model."""
@@ -178,9 +183,9 @@ class SearchResult:
         """Train the best network, or that of a number, again on all rows but those given as `test=`.
 
         It is trained for the epochs that were best. What comes out has no score of its own. Raises `ExportError` where the model
-        is a baseline.
+        is a baseline, `NoModelError` where it wasn't trained to a score, such as one that breaks a hard limit.
         """
-        entry = self.best_entry if number is None else self.entry(number)
+        entry = self.best_entry if number is None else self._scored_entry(number)
         return models.refitted(self.run, entry, self._scores(entry))
 
     def summary(self) -> str:

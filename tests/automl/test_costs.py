@@ -95,6 +95,8 @@ def test_numbers_of_networks_that_can_not_be_used_are_refused_in_words(found):
     refused = next(entry for entry in found.entries if entry.violation)
     with pytest.raises(NoModelError, match="infeasible"):
         found.model(refused.number)
+    with pytest.raises(NoModelError, match=r"more than max_parameters=3000"):
+        found.refit(refused.number)
     with pytest.raises(OptionError, match="number must be that of a network on the board"):
         found.model(99)
 
