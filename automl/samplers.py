@@ -6,9 +6,11 @@
 The objective asks for its parameters as always; the space is read off the trials (`study_space`), nested where a categorical
 parameter decides what else is asked for. The first `startup` trials, and parameters that the trials haven't shown, are random.
 
-Several objectives, directions, constraints (`trial.set_constraint`), and what was pruned or failed are respected: a pruned trial
-counts by its last reported value, behind those that came further. Suggestions depend on the seed, the trial's number and the
-trials that were finished, so a study with one worker goes on from a storage as it would have gone on.
+Several objectives, directions, constraints (`trial.set_constraint`), and what was pruned or failed are respected. A pruned trial
+counts by its last reported value, behind those that came further. Of a trial that broke a constraint its values aren't looked at:
+evolution knows by how much it was broken and puts it behind all that broke none, Bayesian search takes it for a failure.
+Suggestions depend on the seed, the trial's number and what the finished trials asked for, so a study with one worker goes on from
+a storage as it would have gone on.
 
 This module imports Optuna, which takes most of a second; nothing else of automl needs it for this.
 """
@@ -162,7 +164,6 @@ class _Known:
         self._signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
         self._profiles: dict[Profile, None] = {}
         self._outline = Outline((), ())
-        self._suggested: dict[int, dict[str, Any]] = {}
         self._steps = 1
 
     def show(self, trials: Sequence[FrozenTrial]) -> bool:
@@ -187,12 +188,13 @@ class _Known:
         self._space = StudySpace(self._outline, self.over)
         self.suggester = make(self._space.space)
         self.told = set()
+        self._steps = 1
 
     def tell(self, trial: FrozenTrial) -> None:
         """Learn from a finished trial."""
         assert self.suggester is not None
         self.told.add(trial.number)
-        member = self._space.member({**self._suggested.get(trial.number, {}), **trial.params})
+        member = self._space.member(trial.params)
         self.suggester.begin(trial.number, member)
         self.suggester.observe(self._result(trial, member))
 
@@ -201,8 +203,7 @@ class _Known:
         assert self.suggester is not None
         member = self.suggester.suggest(number)
         self.suggester.begin(number, member)
-        self._suggested[number] = self._space.parameters(member)
-        return self._suggested[number]
+        return self._space.parameters(member)
 
     def _result(self, trial: FrozenTrial, member: Searchable) -> Result[Searchable]:
         if trial.state == TrialState.PRUNED and trial.intermediate_values:
@@ -213,9 +214,11 @@ class _Known:
         whole = Proposal(trial.number, member, 0, WHOLE, WHOLE)
         if trial.state != TrialState.COMPLETE:
             return Result(whole, None, ended=True)
-        loss, *others = (sign * value for sign, value in zip(self._signs, trial.values, strict=True))
         broken = sum(max(0.0, value) for value in trial.constraints.values())
-        return Result(whole, loss, ended=True, others=tuple(others), violation=broken)
+        if broken > 0:
+            return Result(whole, None, ended=True, violation=broken)
+        loss, *others = (sign * value for sign, value in zip(self._signs, trial.values, strict=True))
+        return Result(whole, loss, ended=True, others=tuple(others))
 
 
 def widened(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:

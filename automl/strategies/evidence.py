@@ -64,12 +64,17 @@ class Evidence(Generic[F]):
         self._fit: tuple[int, Hyperparameters] | None = None
 
     def begin(self, number: int, configuration: F) -> None:
-        """Take a configuration for running."""
-        if number not in self.sketches:
-            sketch = self.sketches[number] = self.tree.of(configuration)
-            self._rows[number] = self.columns.row(sketch)
-            self.identities.add(sketch.identity)
+        """Take a configuration for running; of two with one number the second counts."""
+        sketch, known = self.tree.of(configuration), self.sketches.get(number)
+        if known is not None and known.identity == sketch.identity:
+            return
+        self.sketches[number] = sketch
+        self._rows[number] = self.columns.row(sketch)
+        if known is None:
             self.waiting[number] = None
+        elif all(other.identity != known.identity for other in self.sketches.values()):
+            self.identities.discard(known.identity)
+        self.identities.add(sketch.identity)
 
     def observe(self, result: Result[F]) -> None:
         """Learn what became of a proposal that began."""

@@ -106,7 +106,7 @@ class Evolution(Generic[F]):
         self._leaves = Leaves(space)
         self._ranking = Ranking()
         self._members: dict[int, Member[F]] = {}
-        self._known: set[tuple[object, ...]] = set()
+        self._known: Counter[tuple[object, ...]] = Counter()  # how many members are equal
         self._population: list[int] = []
         self._told: list[int] = []
         self._several = several
@@ -118,9 +118,11 @@ class Evolution(Generic[F]):
         return self._refused.total()
 
     def begin(self, number: int, configuration: F) -> None:
-        """Remember a configuration, so that it isn't suggested again."""
+        """Remember a configuration, so that it isn't suggested again; of two with one number the second counts."""
+        if number in self._members:
+            self._known[_key(self._members[number].configuration)] -= 1
         self._members[number] = Member(number, configuration)
-        self._known.add(_key(configuration))
+        self._known[_key(configuration)] += 1
 
     def observe(self, result: Result[F]) -> None:
         """Learn from a result."""
@@ -153,7 +155,7 @@ class Evolution(Generic[F]):
             except Infeasible as error:
                 self._refused[str(error)] += 1
                 continue
-            if _key(child) not in self._known:
+            if not self._known[_key(child)]:
                 return child
             known = child
         return sample(self._space, rng, self._refused) if known is None else known
