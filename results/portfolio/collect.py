@@ -6,7 +6,7 @@ in the space of a made-up table or image that leaves all decisions open, and mov
 `automl.portfolio.inside`, as a search moves them. A table of values has a loss of its own in each of them. Draws above MOST
 parameters (of networks for images: multiplications) are drawn again: what is tried first must not be slow.
 
-Tables: at most 800 fit and 1,000 choose rows, 15 epochs. Images: 1,000 and 1,000, 6 epochs. A training has one seed. The loss
+Tables: at most 800 fit and 1,000 choose rows, 15 epochs. Images: 600 and 600, 6 epochs. A training has one seed. The loss
 is that of the best epoch on the choose rows, by the metric that a search has by default; of more than two classes the log loss,
 because accuracies on a few hundred rows say little.
 
@@ -46,6 +46,7 @@ from search_spaces.configuration import FAMILIES, Configuration, space_for
 from search_spaces.language import Architecture, Choice, Space
 from search_spaces.losses import losses_for
 from search_spaces.made_up import INPUTS
+from search_spaces.mlp import MLP
 from search_spaces.spec import Classes, Image, Inputs, Outputs, Table, Values
 from search_spaces.variation import crossover, mutate, sample
 
@@ -77,7 +78,7 @@ TABLES = {  # with their targets
 }
 HELD = ("adult", "letter", "kin8nm")
 IMAGES = ("images/mnist_small", "images/cifar10_small", "sequences/fsdd_logmel")
-NEAR, RANDOM, BRED = 17, 10, 8  # candidates beside the default
+NEAR, RANDOM, BRED = 17, 10, 8  # candidates beside the default; half as many of other families than MLP, which train longer
 MOST = {"table": 100_000, "image": 14_000_000}
 PATIENT = {"recipe/schedule/kind": Choice("Cosine", "Constant")}  # as a search with halving has it
 
@@ -91,7 +92,7 @@ class Size:
     epochs: int
 
 
-SIZES = {"table": Size(800, 1000, 15), "image": Size(1000, 1000, 6)}
+SIZES = {"table": Size(800, 1000, 15), "image": Size(600, 600, 6)}
 
 
 def of_images(family: type[Architecture]) -> bool:
@@ -137,8 +138,8 @@ def first_candidates(family: type[Architecture]) -> Iterator[tuple[str, Configur
     """Yield the candidates that know nothing of any training, and how each was made."""
     space, rng = reference(family), random.Random(f"portfolio/{family.__name__}")
     yield "default", space.default()
-    half = of_images(family)
-    for count, how in ((NEAR // (1 + half), "near"), (RANDOM // (1 + half), "random")):
+    share = 1 if family is MLP else 2
+    for count, how in ((NEAR // share, "near"), (RANDOM // share, "random")):
         made = 0
         while made < count:
             drawn = sample(space, rng) if how == "random" else changed(space, space.default(), rng, 5)
@@ -162,7 +163,7 @@ def bred_candidates(family: type[Architecture], listed: list[Configuration]) -> 
     ranks = frame.pivot_table(index="number", columns="data", values="loss").rank()
     parents = [*dict.fromkeys([*ranks.mean(axis=1).nsmallest(5).index, *ranks.idxmin()])]
     made = 0
-    while made < BRED // (1 + of_images(family)):
+    while made < BRED // (1 if family is MLP else 2):
         first, second = (listed[number] for number in rng.sample(parents, 2))
         child = crossover(space, first, second, rng) if made % 2 else changed(space, first, rng, 3)
         if affordable(child) and child not in listed:
