@@ -25,7 +25,7 @@ from automl.training.learner import own_randomness
 from automl.training.networks import CPU, build_network, device_for, forward, mixed_precision
 from search_spaces.configuration import Configuration
 from search_spaces.language import Architecture
-from search_spaces.optimizers import Optimizer
+from search_spaces.optimizers import Optimizer, Recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,12 +49,16 @@ def measured(configuration: Configuration, task: Task, fold: Fold, demands: Dema
     violation, reason = demands.broken({"max_parameters": size, "max_bytes": weight_bytes})
     if violation:
         return Measured(size, weight_bytes, violation=violation, reason=reason)
+    held = _bytes_held(counted, configuration.recipe) if demands.max_memory is not None else 0
+    violation, reason = demands.broken({"max_memory": held})
+    if violation:  # of a network that is too large for the memory none is built to be timed
+        return Measured(size, weight_bytes, memory_bytes=held, violation=violation, reason=reason)
     milliseconds, memory = 0.0, 0
     if demands.is_timed or demands.max_latency_ms is not None:
         milliseconds = _latency_within(demands, configuration.architecture, task, fold)
         violation, reason = demands.broken({"max_latency_ms": milliseconds})
     if demands.max_memory is not None and not violation:
-        memory = _bytes_to_train(configuration, task, fold, demands)
+        memory = held + _bytes_of_batch(configuration, task, fold)
         violation, reason = demands.broken({"max_memory": memory})
     return Measured(size, weight_bytes, milliseconds, memory, violation, reason)
 
@@ -131,23 +135,24 @@ def timed_again(earlier: Measured, architecture: Architecture, task: Task, fold:
     return replace(earlier, latency_ms=min(earlier.latency_ms, latency_ms(network, task, fold)))
 
 
-def _bytes_to_train(configuration: Configuration, task: Task, fold: Fold, demands: Demands) -> int:
-    """Return the bytes that training takes: weights, gradients, the optimizer's state, and what a batch leaves for its gradient.
+def _bytes_held(network: nn.Module, recipe: Recipe) -> int:
+    """Return the bytes that a training takes whatever its batch: weights, gradients, the optimizer's state, averaged weights."""
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
+    return weights * (2 + _moments(recipe.optimizer) + recipe.averaging.is_active)
+
+
+def _bytes_of_batch(configuration: Configuration, task: Task, fold: Fold) -> int:
+    """Return the bytes that a pass forward of a batch leaves for its gradient.
 
     An estimate: activations of a few rows, as many times as a batch has rows; of sequences and texts of the longest among some.
     What kernels take for a moment, and the data, aren't counted.
     """
-    recipe, device = configuration.recipe, device_for(task)
-    network = _counted(configuration.architecture, fold)
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
-    held = weights * (2 + _moments(recipe.optimizer) + recipe.averaging.is_active)
-    if demands.max_memory is not None and held > demands.max_memory:
-        return held
+    batch_size, device = configuration.recipe.batch_size, device_for(task)
     with own_randomness(device):
         network = build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0).to(device).train()
-        row = _longest(task, fold, recipe.batch_size)
+        row = _longest(task, fold, batch_size)
         few, more = (_activation_bytes(network, _same_rows(task, row, rows, device)) for rows in (_FEW, 2 * _FEW))
-    return held + max(few, round(few + (more - few) / _FEW * (recipe.batch_size - _FEW)))
+    return max(few, round(few + (more - few) / _FEW * (batch_size - _FEW)))
 
 
 def _moments(optimizer: Optimizer) -> int:

@@ -90,9 +90,16 @@ def test_the_cheapest_limits_are_looked_at_first(toy_task, toy_configuration):
     found = measured(wide(toy_configuration()), task, task.folds[0], demands)
     assert found.reason.endswith("max_parameters=10")
     assert (found.latency_ms, found.memory_bytes) == (0.0, 0)
-    found = measured(toy_configuration(), task, task.folds[0], Demands(max_latency_ms=1e-9, max_memory=1))
+    found = measured(toy_configuration(), task, task.folds[0], Demands(max_latency_ms=1e-9, max_memory=1e15))
     assert found.reason.endswith("max_latency_ms=1e-09")
     assert found.memory_bytes == 0
+
+
+def test_a_network_too_large_for_the_memory_is_never_built_to_be_timed(toy_task, toy_configuration):
+    task, huge = toy_task(), replace(toy_configuration(), architecture=Huge(width=30000))
+    found = measured(huge, task, task.folds[0], Demands(max_latency_ms=1e9, max_memory=1e9, is_timed=True))
+    assert found.reason.endswith("max_memory=1000000000")
+    assert (found.latency_ms, found.memory_bytes) == (0.0, 4 * 4 * found.parameters)
 
 
 def test_what_holds_its_limits_is_trained_as_without_them(toy_task, toy_configuration, tmp_path):
