@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol
 
 from automl.errors import OptionError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Benchmark", "Event", "Maker", "Measurement", "Simulation", "simulate"]
 
 MOST_WORKERS = 100_000
+MOST_FREE = 10_000  # trainings in a row without any cost: of such a search the budget sees no end
 
 
 @dataclass(frozen=True)
@@ -112,14 +113,15 @@ def simulate(
     benchmark's unit of cost; a training that would go beyond it is charged and lost. workers: how many train at the same time,
     asynchronously: whoever is free asks at once. plan: what the strategy is told; `epochs`, `seed` and `workers` are filled in.
 
-    Deterministic: trainings that end at the same time are told in the order in which they began.
+    Deterministic: trainings that end at the same time are told in the order in which they began. Raises `OptionError` where
+    `MOST_FREE` trainings in a row cost nothing.
     """
     if not 1 <= workers <= MOST_WORKERS:
         raise OptionError(f"workers must be from 1 to {MOST_WORKERS}, got {workers}")
     if not budget > 0:
         raise OptionError(f"budget must be above 0, got {budget}")
     given: Plan[F] = Plan(benchmark.epochs) if plan is None else plan
-    told = Plan(benchmark.epochs, seed, given.n_trials, given.schedule, given.enqueue, given.prior, workers, given.objectives)
+    told = replace(given, epochs=benchmark.epochs, seed=seed, workers=workers)
     return _Clock(strategy_for(strategy, benchmark.space, told), benchmark, workers, budget, seed).run()
 
 
@@ -134,6 +136,7 @@ class _Clock(Generic[F]):
         self._seed = seed
         self._now = 0.0
         self._spent = 0.0
+        self._free = 0
         self._running: list[tuple[float, int, Result[F]]] = []
         self._simulation: Simulation[F] = Simulation()
 
@@ -164,6 +167,12 @@ class _Clock(Generic[F]):
         measured = self._benchmark.train(proposal.configuration, proposal.start, proposal.stop, self._seed)
         order = self._simulation.proposed
         self._simulation.proposed += 1
+        self._free = 0 if measured.seconds > 0 else self._free + 1
+        if self._free >= MOST_FREE:
+            raise OptionError(
+                f"benchmark must record a cost that uses up the budget, but {MOST_FREE} trainings in a row cost 0; give what is "
+                "refused a cost too, or the plan a number of trials below that"
+            )
         fits = measured.seconds <= self._left + 1e-9
         self._left = max(0.0, self._left - measured.seconds)
         if not fits:

@@ -94,6 +94,21 @@ def test_a_strategy_may_be_a_function(space):
     assert simulation.events
 
 
+@dataclass
+class Free(Made):
+    """Refuses everything, at no cost."""
+
+    def train(self, configuration: Configuration, start: int, stop: int, seed: int) -> Measurement:
+        return Measurement(None, seconds=0.0, violation=1.0)
+
+
+def test_a_search_without_costs_ends_all_the_same(space, monkeypatch):
+    monkeypatch.setattr("automl.simulation.MOST_FREE", 20)
+    with pytest.raises(OptionError, match="20 trainings in a row cost 0"):
+        simulate("random", Free(space), budget=1.0)
+    assert len(simulate("random", Free(space), budget=1.0, plan=Plan(EPOCHS, n_trials=19)).events) == 19
+
+
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 10**9}, {"budget": 0.0}, {"budget": float("nan")}])
 def test_what_makes_no_sense_is_refused(space, options):
     with pytest.raises(OptionError):
