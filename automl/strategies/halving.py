@@ -7,6 +7,9 @@ Two deviations. A rung sends on only its best `FRONT` configurations: in a long 
 kept, and by then a configuration further down won't win. And where the number of configurations is limited and a rung has sent on
 nobody who got a score, its best goes on in the end even if they were fewer than `eta`: a search trains one in full.
 
+Failures count as members of their rung. What broke a hard limit doesn't: it wasn't trained, and where most are refused nobody
+would be stopped early.
+
 With several objectives those that no other dominates are the best of a rung, then those that only these dominate, and so on; the
 loss orders each front (Schmucker et al. 2021, "Multi-objective asynchronous successive halving").
 """
@@ -21,7 +24,7 @@ from typing import Generic
 
 from automl.errors import RunError
 from automl.strategies.base import F, Plan, Proposal, Result, Suggester
-from automl.strategies.pareto import front
+from automl.strategies.pareto import fronts
 from automl.strategies.schedules import Configurations
 from search_spaces.language import Space
 
@@ -52,11 +55,15 @@ def level_of(proposal: Proposal[F], stops: Sequence[int]) -> int:
 
 @dataclass
 class _Rung:
-    """How far some configurations were trained. values: of those that didn't fail; ranking: their numbers, best first."""
+    """How far some configurations were trained. refused: how many weren't trained at all, because hard limits were broken.
+
+    values: of the best `FRONT` that didn't fail; ranking: their numbers, best first.
+    """
 
     stop: int
     begun: set[int] = field(default_factory=set)
     told: set[int] = field(default_factory=set)
+    refused: int = 0
     values: dict[int, tuple[float, ...]] = field(default_factory=dict)
     ranking: list[int] = field(default_factory=list)
 
@@ -65,24 +72,24 @@ class _Rung:
         """Whether a result is still to come."""
         return len(self.begun) > len(self.told)
 
-    def rank(self, number: int, values: tuple[float, ...]) -> None:
-        """Take in what a configuration has reached."""
+    def rank(self, number: int, values: tuple[float, ...]) -> list[int]:
+        """Take in what a configuration has reached; return who isn't among the best `FRONT` any more, and is forgotten."""
         self.values[number] = values
         if len(values) == 1:
             insort(self.ranking, number, key=lambda known: (self.values[known], known))
         else:
             self.ranking = _by_fronts(self.values)
+        behind = self.ranking[FRONT:]
+        del self.ranking[FRONT:]
+        for other in behind:
+            del self.values[other]
+        return behind
 
 
 def _by_fronts(values: Mapping[int, tuple[float, ...]]) -> list[int]:
-    """Return all numbers, at least the first `FRONT` of them by front, then loss."""
-    left = sorted(values, key=lambda number: (values[number], number))
-    ranking: list[int] = []
-    while left and len(ranking) < FRONT:
-        best = [left[i] for i in front([values[number] for number in left])]
-        ranking += best
-        left = [number for number in left if number not in set(best)]
-    return ranking + left
+    """Return all numbers by front, then loss."""
+    by_loss = sorted(values, key=lambda number: (values[number], number))
+    return [by_loss[i] for each in fronts([values[number] for number in by_loss]) for i in each]
 
 
 class Halving(Generic[F]):
@@ -142,13 +149,14 @@ class Halving(Generic[F]):
             if number in rung.told:
                 continue
             rung.told.add(number)
+            rung.refused += result.violation > 0
+            is_last = level == len(self._rungs) - 1
             if result.values is not None:
                 unknown = (math.inf,) * (self._objectives - len(result.values))
-                rung.rank(number, result.values + unknown)
-            if result.ended or level == len(self._rungs) - 1:
+                behind = rung.rank(number, result.values + unknown)
+                self._closed |= set(behind) - (set() if is_last else self._rungs[level + 1].begun)
+            if result.ended or is_last:
                 self._closed.add(number)
-            if level < len(self._rungs) - 1:
-                self._closed |= set(rung.ranking[FRONT:]) - self._rungs[level + 1].begun
 
     def adopt(self, proposals: Sequence[Proposal[F]]) -> None:
         """Take over proposals that were asked in an earlier process."""
@@ -180,7 +188,7 @@ class Halving(Generic[F]):
     def _promotable(self, level: int) -> int | None:
         """Return the best configuration of a rung that should go on and hasn't yet."""
         rung, above = self._rungs[level], self._rungs[level + 1]
-        quota = min(len(rung.told) // ETA, FRONT)
+        quota = min((len(rung.told) - rung.refused) // ETA, FRONT)
         if not above.pending and not above.ranking and self._complete(level):
             quota = FRONT
         return next((n for n in rung.ranking[:quota] if n not in self._closed and n not in above.begun), None)

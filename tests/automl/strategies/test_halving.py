@@ -9,6 +9,7 @@ from automl.errors import RunError
 from automl.strategies import halving, strategy_for
 from automl.strategies.base import Plan, Proposal, Result, Strategy
 from automl.strategies.halving import rungs
+from automl.strategies.pareto import fronts
 from automl.testing import example_space
 
 
@@ -91,6 +92,35 @@ def test_failures_count_as_members_of_a_rung():
     strategy.tell([Result(p, None if p.number else loss(p), ended=False) for p in first])
     (proposal,) = strategy.ask(1)
     assert (proposal.number, proposal.start) == (0, 1)
+
+
+def test_what_was_refused_is_no_member_of_a_rung():
+    strategy = begin(None)
+    first = strategy.ask(9)
+    strategy.tell([Result(p, None, ended=True, violation=1.0) for p in first[:7]])
+    strategy.tell([Result(p, loss(p), ended=False) for p in first[7:]])
+    (tenth,) = strategy.ask(1)
+    assert tenth.start == 0
+    strategy.tell([Result(tenth, loss(tenth), ended=False)])
+    assert [p.start for p in strategy.ask(2)] == [1, 0]
+
+
+def test_a_tell_stays_quick_with_several_objectives(monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+    monkeypatch.setattr(halving, "fronts", lambda values: sizes.append(len(values)) or fronts(values))
+    strategy = strategy_for("random", example_space(), Plan(9, schedule="halving", objectives=2))
+    for p in strategy.ask(400):
+        strategy.tell([Result(p, loss(p), ended=False, others=(random.Random(-p.number).random(),))])
+    assert max(sizes) == halving.FRONT + 1
+
+
+def test_with_several_objectives_fronts_go_on_and_each_by_its_loss():
+    strategy = strategy_for("random", example_space(), Plan(9, schedule="halving", objectives=2))
+    values = [(0.5, 0.5), (0.6, 0.6), (0.1, 0.9), (0.2, 0.95), (0.9, 0.1), (0.95, 0.2), (0.7, 0.7), (0.8, 0.8), (0.9, 0.9)]
+    strategy.tell(
+        [Result(p, loss, ended=False, others=(other,)) for p, (loss, other) in zip(strategy.ask(9), values, strict=True)]
+    )
+    assert [(p.number, p.start) for p in strategy.ask(4)] == [(2, 1), (0, 1), (4, 1), (9, 0)]
 
 
 def test_not_done_while_a_result_may_send_somebody_on():
