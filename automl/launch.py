@@ -21,13 +21,16 @@ from automl.options import SearchOptions
 from automl.portfolio import portfolio_for
 from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
-from automl.strategies import Given, strategy_for, strategy_name
+from automl.strategies import Given, chosen, is_object, strategy_for, strategy_name
 from automl.strategies.base import Plan, Strategy
+from automl.strategies.schedules import known
 from automl.study import Callback, Study
-from automl.task import make_task
+from automl.task import Task, make_task
 from search_spaces.configuration import FAMILIES, Configuration
 from search_spaces.language import Architecture, Space
 from search_spaces.storing import space_overrides_from_dict, space_overrides_to_dict
+
+_SHARE = 3  # at most one of so many trials is of the portfolio
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,10 @@ class Launch:
             with announced(data) if self.verbose else nullcontext():
                 task = make_task(data, data_options)
             space, epochs = searched_space(task, options, self.families, overrides)
-            options, enqueue = replace(options, epochs=epochs), configurations(self.enqueue, space, self.families)
-            if options.portfolio:
-                fold = task.folds[0]
-                enqueue = tuple(dict.fromkeys([*enqueue, *portfolio_for(space, fold.inputs, fold.outputs)]))
-            strategy = strategy_for(self.strategy, space, _plan(options, enqueue))
+            options, enqueue = replace(options, epochs=epochs), self._tried_first(options, space, task)
+            name, schedule = chosen(self.strategy, _plan(options, enqueue))
+            options = replace(options, strategy=name, schedule=schedule)
+            strategy = strategy_for(self.strategy if is_object(name) else name, space, _plan(options, enqueue))
             make_empty(path, overwrite=overwrite)
             listed = [configuration.to_dict() for configuration in enqueue]
             settings = {**options.to_dict(), "space": space_overrides_to_dict(space), "enqueue": listed}
@@ -91,9 +93,28 @@ class Launch:
                 spent = 0.0 if time_limit is not None else _seconds_spent(run)
                 return self._search(run, strategy, options, called, spent)
 
+    def _tried_first(self, options: SearchOptions, space: Space[Configuration], task: Task) -> tuple[Configuration, ...]:
+        """Return what is tried after the default: what the user enqueued, then the portfolio.
+
+        The portfolio is left out where the user has a guess, which it doesn't follow. Where the number of trials is limited, the
+        strategy has something to propose too. Raises `OptionError` where that is too small for what was enqueued.
+        """
+        enqueued, fold, most = configurations(self.enqueue, space, self.families), task.folds[0], options.n_trials
+        first = len(known(space, Plan(1, enqueue=enqueued)))
+        if most is not None and enqueued and most < first:
+            raise OptionError(f"n_trials must be at least {first}, to try the default and all that is enqueued, got {most}")
+        if not options.portfolio or options.prior:
+            return enqueued
+        others = [one for one in portfolio_for(space, fold.inputs, fold.outputs) if one not in enqueued]
+        return (*enqueued, *(others if most is None else others[: max(0, min(most // _SHARE, most - first - 1))]))
+
     def _strategy_again(self, name: str) -> Given[Configuration]:
         """Return the strategy of a search that goes on, `name` on its record. Raises `OptionError` where another one is given."""
         given = strategy_name(self.strategy)
+        if given == "auto" and is_object(name):
+            raise OptionError(
+                f"the search had a strategy that was an object, {name}; pass it again: search(resume=..., strategy=...)"
+            )
         if given in ("auto", name):
             return name if given == "auto" else self.strategy
         raise OptionError(f"strategy must be that of the earlier search, {name}, where it is given with resume; got {given}")

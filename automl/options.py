@@ -54,7 +54,7 @@ class SearchOptions:
         _check_whole("seed", self.seed, 0)
         if self.seed is None:
             raise OptionError("seed must be a whole number, at least 0, got None")
-        strategy_name(self.strategy)
+        strategy_name(self.strategy, is_record=True)
         _check_known("schedule", self.schedule, SCHEDULES)
         _check_known("executor", self.executor, EXECUTORS)
         for name, unit in _LIMITS.items():
@@ -81,8 +81,6 @@ class SearchOptions:
         """Return the options that `to_dict` wrote; options that an old run lacks take their defaults."""
         known = {entry.name for entry in fields(cls)}
         given = {name: value for name, value in data.items() if name in known}
-        if "halving" in data:  # what runs before there were several schedules said
-            given["schedule"] = "halving" if data["halving"] else "full"
         return cls(**{**given, "families": tuple(data["families"])})
 
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from automl.errors import OptionError, nearest
-from automl.strategies.base import F, Maker, Plan, Strategy, Suggester
+from automl.strategies.base import F, Maker, Plan, Schedule, Strategy, Suggester
 from automl.strategies.halving import Halving
 from automl.strategies.hyperband import hyperband
 from automl.strategies.median import MedianStopping
@@ -22,7 +22,7 @@ from search_spaces.language import Space
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-__all__ = ["SCHEDULES", "STRATEGIES", "Plan", "strategy_for", "strategy_name"]
+__all__ = ["SCHEDULES", "STRATEGIES", "Plan", "chosen", "is_object", "strategy_for", "strategy_name"]
 
 # Where suggesters are, which their modules' libraries make slow to import: (module, class or function), made of (space, plan).
 _SUGGESTERS = {
@@ -56,25 +56,32 @@ def strategy_for(given: Given[F], space: Space[F], plan: Plan[F]) -> Strategy[F]
     prior the default from which they begin; all others are guided by it (see `priors`). Raises `OptionError` for an unknown name,
     `SpaceError` for an enqueued configuration or a guess outside of the space.
     """
-    name = strategy_name(given)
+    name, schedule = chosen(given, plan)
     begun = space_with_guess(space, plan.prior) if plan.prior else space
     made: Suggester[F]
     if is_sampler(given):
         made = _loaded("optuna_suggester", "StudySuggester")(space, plan, given)
     elif not isinstance(given, str):
         return cast("Maker[F]", given)(begun, plan)
-    elif name not in STRATEGIES:
-        raise OptionError(
-            f"the search had a strategy that was an object, {name}; pass it again: search(resume=..., strategy=...)"
-        )
+    elif schedule == "auto":
+        return cast("Strategy[F]", _loaded("freeze_thaw", "FreezeThaw")(begun, plan))
     else:
-        name = automatic(plan) if name == "auto" else name
-        if name == "bayes" and plan.schedule == "auto":
-            return cast("Strategy[F]", _loaded("freeze_thaw", "FreezeThaw")(begun, plan))
         made = suggester_for(name, space, plan)
     if plan.prior:
         made = Guided(made, begun, plan)
-    return _SCHEDULES["halving" if plan.schedule == "auto" else plan.schedule](made, begun, plan)
+    return _SCHEDULES[schedule](made, begun, plan)
+
+
+def chosen(given: Given[F], plan: Plan[F]) -> tuple[str, Schedule]:
+    """Return the names of strategy and schedule that are meant where either is "auto".
+
+    A run has these on record, so that it goes on with them whatever the plan of a later process. The schedule stays "auto" where
+    the strategy itself decides how long each is trained: `bayes`, and a user's own. Raises `OptionError` for an unknown name.
+    """
+    name = strategy_name(given)
+    name = automatic(plan) if name == "auto" else name
+    decides = name == "bayes" or name.startswith(_OWN)
+    return name, "halving" if plan.schedule == "auto" and not decides else plan.schedule
 
 
 def automatic(plan: Plan[F]) -> str:
@@ -93,9 +100,12 @@ def suggester_for(name: str, space: Space[F], plan: Plan[F]) -> Suggester[F]:
     return cast("Suggester[F]", _loaded(module, made)(space, plan))
 
 
-def strategy_name(given: object) -> str:
-    """Return the name under which a strategy is on record: an object's says its class. Raises `OptionError`."""
-    if isinstance(given, str) and (given in STRATEGIES or given.startswith((_SAMPLER, _OWN))):
+def strategy_name(given: object, *, is_record: bool = False) -> str:
+    """Return the name under which a strategy is on record: an object's says its class.
+
+    is_record: `given` may be such a name already. Raises `OptionError` for what is no strategy.
+    """
+    if isinstance(given, str) and (given in STRATEGIES or (is_record and is_object(given))):
         return given
     if is_sampler(given):
         return f"{_SAMPLER}{type(given).__name__}"
@@ -105,6 +115,11 @@ def strategy_name(given: object) -> str:
         return f"{_OWN}{getattr(given, '__qualname__', type(given).__name__)}"
     objects = "" if isinstance(given, str) else ", an Optuna sampler, or a function of a space and a plan"
     raise OptionError(f"strategy must be one of {', '.join(STRATEGIES)}{objects}, got {given!r}{nearest(given, STRATEGIES)}")
+
+
+def is_object(name: str) -> bool:
+    """Return whether a name on record stands for a strategy that was an object."""
+    return name.startswith((_SAMPLER, _OWN))
 
 
 def is_sampler(given: object) -> bool:

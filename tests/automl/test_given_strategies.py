@@ -7,7 +7,7 @@ import automl
 from automl.cli_options import guesses_given
 from automl.errors import OptionError, SpaceError
 from automl.options import SearchOptions
-from automl.strategies import strategy_for
+from automl.strategies import chosen, strategy_for
 from automl.strategies.base import Plan, Strategy
 from search_spaces.configuration import Configuration
 from search_spaces.language import Space
@@ -61,6 +61,48 @@ def test_a_guess_that_is_none_leaves_an_earlier_search_as_it_was(sales, tmp_path
     with pytest.raises(SpaceError, match="prior: architecture/MLP/dropout must be a float"):
         search(sales, tmp_path, prior={"architecture/MLP/dropout": 3})
     assert len(again(tmp_path).leaderboard()) == 5
+
+
+@pytest.mark.parametrize(
+    ("plan", "names"),
+    [
+        (Plan(9), ("bayes", "auto")),
+        (Plan(9, schedule="full"), ("bayes", "full")),
+        (Plan(9, workers=100), ("evolution", "halving")),
+        (Plan(9, objectives=2, schedule="median"), ("evolution", "median")),
+    ],
+)
+def test_what_auto_means_for_a_plan(plan, names):
+    assert chosen("auto", plan) == names
+
+
+def test_a_search_goes_on_with_the_strategy_that_auto_was_when_it_began(sales, tmp_path):
+    search(sales, tmp_path, strategy="auto", n_trials=1)
+    result = again(tmp_path, workers=100)
+    assert (result.run.store.settings()["strategy"], result.run.store.settings()["schedule"]) == ("bayes", "auto")
+    assert [event.data["options"]["strategy"] for event in result.run.store.events() if event.kind == "started"] == ["bayes"] * 2
+
+
+def test_names_on_record_are_no_strategies_of_a_new_search(tmp_path):
+    for name in ("own:x", "optuna:CmaEsSampler"):
+        with pytest.raises(OptionError, match=f"strategy must be one of auto, .* got '{name}'"):
+            automl.search(tmp_path / "nowhere.csv", target="sold", strategy=name)
+
+
+def test_the_portfolio_leaves_room_for_the_strategy_and_for_a_guess(sales, tmp_path):
+    def enqueued(**options):
+        return search(sales, tmp_path, strategy="random", **options).run.store.settings()["enqueue"]
+
+    assert len(enqueued(n_trials=3)) == 1
+    assert len(enqueued(n_trials=3, enqueue=[MLP(dropout=0.125)])) == 1
+    assert len(enqueued(n_trials=6, enqueue=[MLP(dropout=0.125)])) == 3
+    assert enqueued(n_trials=3, prior={"architecture/MLP/dropout": 0.125}) == []
+
+
+def test_too_few_trials_for_what_was_enqueued_are_refused(sales, tmp_path):
+    with pytest.raises(OptionError, match=r"n_trials must be at least 3, .* got 2"):
+        search(sales, tmp_path, n_trials=2, enqueue=[MLP(dropout=0.125), MLP(dropout=0.25)])
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,8 @@ def test_names_of_what_is_given():
     assert strategy_name(mine).startswith("own:")
     assert strategy_name("tpe") == "tpe"
     assert isinstance(strategy_for(mine, example_space(), Plan(9)), FullTraining)
-    with pytest.raises(OptionError, match="pass it again"):
+    assert strategy_name("optuna:CmaEsSampler", is_record=True) == "optuna:CmaEsSampler"
+    with pytest.raises(OptionError, match=r"must be one of auto, .* got 'optuna:CmaEsSampler'"):
         strategy_for("optuna:CmaEsSampler", example_space(), Plan(9))
     with pytest.raises(OptionError, match=r"must be one of auto, .* got 3"):
         strategy_name(3)
