@@ -70,11 +70,23 @@ class Limits:
 class Forecast:
     """Tells how long a proposal will train, from the epochs seen: its own configuration's, else the median of all.
 
+    And how long the strategy will think of it: as long as of those of its last ask.
+
     A pass of pretraining is taken to be as long as an epoch.
     """
 
     def __init__(self) -> None:
         self._paces: dict[int, float] = {}
+        self._thought = 0.0
+
+    def learn_thinking(self, seconds: float, proposals: int) -> None:
+        """Take from an ask how long the strategy thinks of a proposal."""
+        if proposals:
+            self._thought = seconds / proposals
+
+    def askable(self, room: int, remaining: float) -> int:
+        """Return how many proposals, at most `room`, the strategy will think of in the seconds that remain."""
+        return max(0, int(min(room, remaining / self._thought))) if self._thought > 0 else room
 
     def learn(self, proposal: Proposal, outcomes: Sequence[Outcome]) -> None:
         """Take the pace (seconds an epoch, all folds together) from the outcomes of a proposal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -101,11 +102,7 @@ class Study:
         """Ask for proposals while there is room, `most` at most, and begin those that can finish."""
         refused = 0
         while self.limits.open() and self.executor.room() > 0 and refused < _PATIENCE:
-            try:
-                proposals = self.strategy.ask(self.executor.room() if most is None else most)
-            except Infeasible as error:
-                self.limits.stop(f"no further network could be drawn: {error}")
-                return
+            proposals = self._ask(self.executor.room() if most is None else most)
             for proposal in proposals:
                 if self.forecast.seconds(proposal) > self.limits.remaining():
                     refused += 1
@@ -113,6 +110,18 @@ class Study:
                 self._submit(proposal, self._trials(proposal.number, proposal.configuration, span_of(proposal)), is_new=True)
             if not proposals or most is not None:
                 break
+
+    def _ask(self, room: int) -> list[Proposal]:
+        """Return as many proposals as the strategy can think of in the time left; none where no further network can be drawn."""
+        room = self.forecast.askable(room, self.limits.remaining())
+        began = time.perf_counter()
+        try:
+            proposals = self.strategy.ask(room) if room else []
+        except Infeasible as error:
+            self.limits.stop(f"no further network could be drawn: {error}")
+            return []
+        self.forecast.learn_thinking(time.perf_counter() - began, len(proposals))
+        return proposals
 
     def _trials(self, number: int, configuration: Configuration | str, span: tuple[int, int, int]) -> list[Trial]:
         """Return a trial for each fold; `span` is (start, stop, total) in epochs."""

@@ -1,3 +1,4 @@
+import math
 import time
 
 import pytest
@@ -76,3 +77,11 @@ def test_an_allowance_grows_with_the_share_of_a_full_training():
     assert limits.allowance(proposal(1, 0, 1)) < limits.allowance(proposal(1, 1, 9)) < 50
     assert limits.allowance(proposal(0)) is None
     assert Limits(None, time.time()).allowance(proposal(1)) is None
+
+
+def test_no_more_is_asked_for_than_is_thought_of_in_time():
+    forecast = Forecast()
+    assert forecast.askable(5, 1.0) == 5
+    forecast.learn_thinking(4.0, 2)
+    forecast.learn_thinking(9.0, 0)
+    assert [forecast.askable(5, remaining) for remaining in (100.0, math.inf, 7.0, 1.9, -1.0)] == [5, 5, 3, 0, 0]

@@ -344,6 +344,30 @@ def test_a_strategy_that_never_ends_is_ended_by_the_limits(study):
     assert all(record.outcomes for record in searching.run_folder.store.records())
 
 
+class Slow(Forever):
+    """Takes its time for each proposal; notes what it was asked for, and in how many seconds the search has to end."""
+
+    def __init__(self, limits):
+        super().__init__()
+        self.limits = limits
+        self.noted = []
+
+    def ask(self, room):
+        self.noted.append((room, self.limits.remaining()))
+        time.sleep(0.1 * room)
+        return super().ask(room)
+
+
+def test_a_slow_strategy_is_asked_for_what_it_can_think_of_in_the_time_left(study):
+    limits = Limits(1.0, time.time())
+    strategy = Slow(limits)
+    searching = study(strategy, ScriptedExecutor(size=20), limits)
+    searching.run(())
+    assert strategy.noted[0][0] == 1
+    assert all(0.1 * room <= remaining for room, remaining in strategy.noted)
+    assert searching.ended_by == "the time is over, or too short for another trial"
+
+
 def test_a_strategy_that_has_nothing_to_say_does_not_hang_the_search(study):
     searching = study(ScriptedStrategy([proposal(0)], endless=True))
     searching.run(())
