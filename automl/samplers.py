@@ -104,13 +104,13 @@ class StudySampler(BaseSampler, ABC):
             self._raise_error_if_multi_objective(study)
 
     def _random(self, trial: FrozenTrial, name: str, over: BaseDistribution) -> Any:
-        return to_parameter(over, leaf_of(over).sample(random.Random(f"study/{self._seed}/{trial.number}/{name}")))
+        return at_random(f"study/{self._seed}/{trial.number}/{name}", over)
 
     def _told(self, study: Study) -> _Known:
         """Return what is known after all trials that are finished."""
         self._check(study)
         if self._known is None or self._known.study_name != study.study_name:
-            self._known = _Known(study.study_name, study.directions)
+            self._known = _Known(study.study_name, study.directions, self._seed)
         trials = study.get_trials(deepcopy=False, states=FINISHED)
         new = [trial for trial in trials if trial.number not in self._known.told]
         if self._known.show(new) or self._known.suggester is None:
@@ -156,7 +156,7 @@ class _Known:
     over: the distribution of each parameter, as wide as it was in any trial. told: numbers of trials.
     """
 
-    def __init__(self, study_name: str, directions: Sequence[StudyDirection]) -> None:
+    def __init__(self, study_name: str, directions: Sequence[StudyDirection], seed: int) -> None:
         self.study_name = study_name
         self.over: dict[str, BaseDistribution] = {}
         self.told: set[int] = set()
@@ -164,6 +164,7 @@ class _Known:
         self._signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
         self._profiles: dict[Profile, None] = {}
         self._outline = Outline((), ())
+        self._seed = seed
         self._steps = 1
 
     def show(self, trials: Sequence[FrozenTrial]) -> bool:
@@ -191,10 +192,12 @@ class _Known:
         self._steps = 1
 
     def tell(self, trial: FrozenTrial) -> None:
-        """Learn from a finished trial."""
+        """Learn from a finished trial. What it didn't ask for is random, or a model would take the default for what counts."""
         assert self.suggester is not None
         self.told.add(trial.number)
-        member = self._space.member(trial.params)
+        left = {name: over for name, over in self.over.items() if name not in trial.params}
+        drawn = {name: at_random(f"left/{self._seed}/{trial.number}/{name}", over) for name, over in left.items()}
+        member = self._space.member({**drawn, **trial.params})
         self.suggester.begin(trial.number, member)
         self.suggester.observe(self._result(trial, member))
 
@@ -219,6 +222,11 @@ class _Known:
             return Result(whole, None, ended=True, violation=broken)
         loss, *others = (sign * value for sign, value in zip(self._signs, trial.values, strict=True))
         return Result(whole, loss, ended=True, others=tuple(others))
+
+
+def at_random(seed: str, over: BaseDistribution) -> Any:
+    """Return a random value of a parameter; the same for the same seed."""
+    return to_parameter(over, leaf_of(over).sample(random.Random(seed)))
 
 
 def widened(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
