@@ -42,7 +42,7 @@ CREATE TABLE outcomes (
 );
 CREATE TABLE results (
     proposal INTEGER PRIMARY KEY REFERENCES proposals (id), loss REAL, ended INTEGER NOT NULL, seconds REAL NOT NULL,
-    others TEXT NOT NULL, violation REAL NOT NULL, curve TEXT NOT NULL
+    others TEXT NOT NULL, violation REAL NOT NULL
 );
 CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
 """

@@ -54,15 +54,10 @@ def joint_status(outcomes: Sequence[Outcome]) -> tuple[Status, str]:
 def judge(
     task: Task, checkpoints: Checkpoints, proposal: Proposal, outcomes: Sequence[Outcome], others: tuple[float, ...] = ()
 ) -> Result:
-    """Return what the strategy is told of a proposal's outcomes; others: the further objectives of its configuration.
-
-    There is a curve where there is one fold: the losses of several can't be told from one another's.
-    """
+    """Return what the strategy is told of a proposal's outcomes; others: the further objectives of its configuration."""
     score = choose_score(task, checkpoints, proposal.number, outcomes)
     status, _ = joint_status(outcomes)
-    scoring = metric(task.metric, task.kind)
-    loss = None if score is None else scoring.loss(score)
-    curve = outcomes[0].curve if len(outcomes) == len(task.folds) == 1 else ()
+    loss = None if score is None else metric(task.metric, task.kind).loss(score)
     return Result(
         proposal,
         loss,
@@ -70,5 +65,4 @@ def judge(
         seconds=sum(outcome.seconds for outcome in outcomes),
         others=() if loss is None else others,
         violation=max(outcome.violation for outcome in outcomes),
-        curve=tuple((epoch, scoring.loss(value)) for epoch, value in curve),
     )

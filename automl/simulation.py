@@ -40,7 +40,6 @@ class Measurement:
     others: tuple[float, ...] = ()
     ended: bool = False
     violation: float = 0.0
-    curve: tuple[tuple[int, float], ...] = ()
 
 
 class Benchmark(Protocol[F]):
@@ -178,5 +177,5 @@ class _Clock(Generic[F]):
         if not fits:
             return
         ended = measured.ended or measured.loss is None or proposal.stop >= proposal.total
-        result = Result(proposal, measured.loss, ended, measured.seconds, measured.others, measured.violation, measured.curve)
+        result = Result(proposal, measured.loss, ended, measured.seconds, measured.others, measured.violation)
         heapq.heappush(self._running, (self._now + measured.seconds, order, result))

@@ -122,9 +122,9 @@ class Store:
         with self._database.writing() as connection:
             connection.executemany(_ADD_OUTCOME, rows)
             if result is not None:
-                others, curve = json.dumps(result.others), json.dumps(result.curve)
-                row = (result.loss, result.ended, result.seconds, others, result.violation, curve, outcomes[0].trial)
-                connection.execute("INSERT INTO results SELECT proposal, ?, ?, ?, ?, ?, ? FROM trials WHERE number = ?", row)
+                others = json.dumps(result.others)
+                row = (result.loss, result.ended, result.seconds, others, result.violation, outcomes[0].trial)
+                connection.execute("INSERT INTO results SELECT proposal, ?, ?, ?, ?, ? FROM trials WHERE number = ?", row)
 
     def add_event(self, kind: str, data: Mapping[str, Any]) -> None:
         """Record that something happened now; `data` are JSON data."""
@@ -191,14 +191,11 @@ class Store:
 def _result(proposal: Proposal | str, row: sqlite3.Row | None) -> Result | None:
     if row is None or isinstance(proposal, str):
         return None
-    others, curve = tuple(json.loads(row["others"])), _pairs(row["curve"])
-    return Result(proposal, row["loss"], bool(row["ended"]), row["seconds"], others, row["violation"], curve)
+    others = tuple(json.loads(row["others"]))
+    return Result(proposal, row["loss"], bool(row["ended"]), row["seconds"], others, row["violation"])
 
 
 def _outcome(row: sqlite3.Row) -> Outcome:
     values = {entry.name: row[entry.name] for entry in fields(Outcome)}
-    return Outcome(**{**values, "curve": _pairs(row["curve"])})
-
-
-def _pairs(text: str) -> tuple[tuple[int, float], ...]:
-    return tuple((epoch, value) for epoch, value in json.loads(text))
+    curve = tuple((epoch, score) for epoch, score in json.loads(row["curve"]))
+    return Outcome(**{**values, "curve": curve})

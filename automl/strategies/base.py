@@ -38,7 +38,7 @@ class Result(Generic[F]):
 
     seconds: what it cost. others: the further objectives of the search, lower is better, in its order; empty where it has none or
     they aren't known. violation: by how much hard limits were broken, 0 where they held; above 0 nothing was trained, and `loss`
-    is None. curve: (epoch, loss) of each epoch of this proposal, as far as known.
+    is None.
     """
 
     proposal: Proposal[F]
@@ -47,7 +47,6 @@ class Result(Generic[F]):
     seconds: float = 0.0
     others: tuple[float, ...] = ()
     violation: float = 0.0
-    curve: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.loss is None or not all(math.isfinite(value) for value in (self.loss, *self.others)):

@@ -43,7 +43,7 @@ def outcome(trial, score=0.1 + 0.2):
 
 
 def a_result(made):
-    return Result(made, -0.3, False, 3.0, (0.1 + 0.7, 1234.0), 0.0, ((1, -1 / 3), (2, -0.3)))
+    return Result(made, -0.3, False, 3.0, (0.1 + 0.7, 1234.0), 0.0)
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ def test_the_format_is_the_one_that_files_have(store, tmp_path):
             "violation",
         ],
         "proposals": ["id", "began", "number", "baseline", "configuration", "start", "stop", "total"],
-        "results": ["proposal", "loss", "ended", "seconds", "others", "violation", "curve"],
+        "results": ["proposal", "loss", "ended", "seconds", "others", "violation"],
         "trials": ["number", "proposal", "fold", "seed", "deadline"],
     }
 
