@@ -10,6 +10,7 @@ from automl.errors import Infeasible, OptionError, SpaceError
 from search_spaces.base import Families, Leaf, Scalar, same
 from search_spaces.configuration import FAMILIES, Configuration
 from search_spaces.language import Architecture, Space
+from search_spaces.variation import default_of
 
 Enqueued: TypeAlias = Configuration | Architecture | Mapping[str, Any]
 
@@ -39,7 +40,7 @@ def configurations(given: Sequence[Enqueued], space: Space[Configuration], famil
             raise OptionError(f"enqueue[{position}] {error}") from error
         except Infeasible as error:
             raise OptionError(f"enqueue[{position}] must make a network, but: {error}") from error
-    default = _default(space)
+    default = default_of(space)
     return tuple(configuration for configuration in found if configuration != default)
 
 
@@ -50,7 +51,7 @@ def _configuration(entry: Enqueued, space: Space[Configuration], families: Famil
     if isinstance(entry, Mapping):
         entry = Configuration.from_dict({"family": Configuration.__name__, "architecture": entry}, known).architecture
     if isinstance(entry, Architecture):
-        default = _default(space)
+        default = default_of(space)
         if default is None:
             raise OptionError("must be a whole Configuration, because the space has no default to complete an Architecture with")
         return replace(default, architecture=entry)
@@ -72,13 +73,6 @@ def _inside(configuration: Configuration, space: Space[Configuration]) -> Config
         return leaf.closest(value) if untouched else value
 
     return space.draw(choose)
-
-
-def _default(space: Space[Configuration]) -> Configuration | None:
-    try:
-        return space.default()
-    except Infeasible:
-        return None
 
 
 def _named(value: object) -> str:

@@ -19,6 +19,7 @@ from search_spaces.base import Infeasible, Leaf, Scalar, is_number
 from search_spaces.configuration import FAMILIES, Configuration
 from search_spaces.language import Space
 from search_spaces.spec import Classes, Image, Inputs, Outputs, Table, Values
+from search_spaces.variation import default_of
 
 Kind: TypeAlias = tuple[str, str]  # of the inputs, of the outputs: names of specs
 
@@ -46,7 +47,7 @@ def portfolio_for(space: Space[Configuration], inputs: Inputs, outputs: Outputs)
     Entries of the families that are searched take turns, so that any first part of them is one for all of these families. Left
     out are those that become the space's default or each other where the space is narrow, and those that make no network in it.
     """
-    usual = _default(space)
+    usual = default_of(space)
     of_family = [[entry for entry in entries(inputs, outputs) if entry.family == family.__name__] for family in FAMILIES]
     turns = chain.from_iterable(zip_longest(*of_family))
     moved = [inside(space, entry.configuration) for entry in turns if entry is not None]
@@ -67,7 +68,7 @@ def inside(space: Space[Configuration], configuration: Configuration) -> Configu
     A number moves to the nearest value, any other decision that the space doesn't admit to that of the space's default. The
     decisions `OF_THE_TASK` are always the default's.
     """
-    default = _default(space)
+    default = default_of(space)
     usual = {} if default is None else dict(default.decisions())
     made = {path: value for path, value in configuration.decisions() if path not in OF_THE_TASK}
 
@@ -100,10 +101,3 @@ def to_data(listed: Sequence[Entry]) -> list[dict[str, Any]]:
     return [
         {"inputs": entry.kind[0], "outputs": entry.kind[1], "configuration": entry.configuration.to_dict()} for entry in listed
     ]
-
-
-def _default(space: Space[Configuration]) -> Configuration | None:
-    try:
-        return space.default()
-    except Infeasible:
-        return None

@@ -33,7 +33,7 @@ from search_spaces.domains import (
 )
 from search_spaces.language import Searchable, Space
 
-__all__ = ["REDRAWS", "crossover", "keeping", "mutate", "neighbour", "ordered", "rearrange", "replay", "sample"]
+__all__ = ["REDRAWS", "crossover", "default_of", "keeping", "mutate", "neighbour", "ordered", "rearrange", "replay", "sample"]
 
 REDRAWS = 100
 STEP = 0.15  # standard deviation of a step, as a share of the leaf's range on its own scale
@@ -49,6 +49,14 @@ Move: TypeAlias = Literal["insert", "remove", "duplicate", "swap"]
 def sample(space: Space[F], rng: random.Random, refused: Refused = None) -> F:
     """Draw every decision at random. Raises `Infeasible` when `REDRAWS` draws in a row were."""
     return _feasible(lambda: space.draw(lambda _, leaf: leaf.sample(rng)), refused)
+
+
+def default_of(space: Space[F]) -> F | None:
+    """Return the space's default; None where the space was narrowed to one that makes no network."""
+    try:
+        return space.default()
+    except Infeasible:
+        return None
 
 
 def replay(space: Space[F], decisions: Decisions) -> F:

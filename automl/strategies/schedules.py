@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Generic
 
 from automl.strategies.base import F, Plan, Proposal, Result, Suggester
-from search_spaces.domains import Infeasible
 from search_spaces.language import Space
+from search_spaces.variation import default_of
 
 
 class Configurations(Generic[F]):
@@ -91,7 +91,5 @@ def known(space: Space[F], plan: Plan[F]) -> list[F]:
     """
     for configuration in plan.enqueue:
         space.check(configuration)
-    try:
-        return [space.default(), *plan.enqueue]
-    except Infeasible:
-        return [*plan.enqueue]
+    default = default_of(space)
+    return [*plan.enqueue] if default is None else [default, *plan.enqueue]
