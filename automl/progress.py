@@ -55,7 +55,12 @@ class Progress:
 
 @dataclass
 class Tally:
-    """Counts what a study begins and ends. front: the objectives, by number, of configurations that none dominates."""
+    """Counts what a study begins and ends.
+
+    values: the last ones of all objectives, by number; losses: the first of these. front: the values, by number, of the
+    configurations that won't go on and that none of these dominates. Who goes on pushes nobody from it, as values may get worse,
+    and what was let go doesn't come back.
+    """
 
     begun: int = 0
     failed: int = 0
@@ -64,6 +69,8 @@ class Tally:
     ended: list[Ended] = field(default_factory=list)
     best: Ended | None = None
     losses: dict[int, float] = field(default_factory=dict)
+    values: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
     front: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
     def begin(self, proposal: Proposal | str) -> None:
@@ -101,18 +108,22 @@ class Tally:
             self.failed += 1
             return
         self.losses[proposal.number] = entry.loss
-        self._compare(proposal.number, (entry.loss, *(result.others if result is not None else ())))
+        self.values[proposal.number] = (entry.loss, *(result.others if result is not None else ()))
         if self.best is None or self.best.loss is None or entry.loss < self.best.loss:
             self.best = entry
 
-    def _compare(self, number: int, values: tuple[float, ...]) -> None:
-        """Let a configuration take its place on the front, and those leave it that it dominates."""
-        rivals = {**self.front, number: values}
+    def settle(self, closed: frozenset[int]) -> None:
+        """Let configurations that won't go on take their place on the front, and those leave it that they dominate."""
+        new = {number: self.values[number] for number in sorted(closed - self.settled) if number in self.values}
+        if not new:
+            return
+        self.settled |= new.keys()
+        rivals = {**self.front, **new}
         numbers = list(rivals)
         self.front = {numbers[i]: rivals[numbers[i]] for i in front(list(rivals.values()))}
 
     def best_numbers(self) -> frozenset[int]:
-        """Return the numbers of the few best configurations so far, and of those that none dominates."""
+        """Return the numbers of the few best configurations so far, and of the front: their weights are kept."""
         best = sorted(self.losses, key=lambda number: (self.losses[number], number))[:_KEPT]
         return frozenset({*best, *self.front})
 

@@ -113,7 +113,9 @@ class SearchResult:
         return objectives_of(self.run)
 
     def front(self) -> pd.DataFrame:
-        """Return the networks that no other beats in everything, the best by the metric first; without objectives the best alone.
+        """Return the networks that no other beats in everything, the best by the metric first.
+
+        Without objectives these are the best alone, and those that tie with it.
 
         Columns: number (for `model`), model, validation_score, one for each objective (latency_ms, parameters, weight_bytes,
         training_seconds), epochs. Networks that were stopped early count too, as they are.

@@ -167,7 +167,9 @@ class Study:
             self._learn(proposal, outcomes, result)
             checkpoints.discard_before(proposal.number, proposal.start)  # the rung before may be being read
         if ended:
-            self.run_folder.release(self.strategy.closed, keep=self.tally.best_numbers())
+            closed = self.strategy.closed
+            self.tally.settle(closed)
+            self.run_folder.release(closed, keep=self.tally.best_numbers())
 
     def _learn(self, proposal: Proposal, outcomes: Sequence[Outcome], result: Result) -> None:
         self.strategy.tell([result])

@@ -11,12 +11,12 @@ def proposal(number, start=0, stop=3):
     return Proposal(number, Configuration(), start, stop, 9)
 
 
-def end(tally, asked, *scores, status="finished"):
+def end(tally, asked, *scores, status="finished", others=()):
     """Begin and end a proposal, with an outcome for each score; as for accuracy, the loss is the mean score's negative."""
     outcomes = [Outcome(0, status, "why", score, epochs=asked.stop, seconds=2.0) for score in scores]
     loss = None if None in scores else -sum(scores) / len(scores)
     tally.begin(asked)
-    tally.end(asked, outcomes, Result(asked, loss, ended=False), None if loss is None else -loss)
+    tally.end(asked, outcomes, Result(asked, loss, ended=False, others=others), None if loss is None else -loss)
 
 
 def test_nothing_has_happened_at_first():
@@ -78,3 +78,27 @@ def test_a_configuration_counts_with_its_latest_rung():
     for number in range(1, 6):
         end(tally, proposal(number), 0.5)
     assert 0 not in tally.best_numbers()
+
+
+def test_who_goes_on_pushes_nobody_from_the_front_as_its_values_may_get_worse():
+    tally = Tally()
+    for number in range(2, 7):  # the few best by score alone
+        end(tally, proposal(number), 0.9, others=(100.0,))
+    end(tally, proposal(0), 0.5, others=(2.0,))
+    end(tally, proposal(1), 0.6, others=(1.0,))
+    tally.settle(frozenset({0}))
+    assert tally.best_numbers() == {0, 2, 3, 4, 5, 6}
+    end(tally, proposal(1, 3, 9), 0.4, others=(4.0,))
+    tally.settle(frozenset({0, 1}))
+    assert tally.best_numbers() == {0, 2, 3, 4, 5, 6}
+    end(tally, proposal(7), 0.7, others=(1.0,))
+    tally.settle(frozenset({0, 1, 7}))
+    assert tally.best_numbers() == {7, 2, 3, 4, 5, 6}
+
+
+def test_without_further_objectives_the_best_that_are_over_stay_with_all_ties():
+    tally = Tally()
+    for number, score in enumerate([0.7, 0.7, 0.6, *[0.9] * 5]):
+        end(tally, proposal(number), score)
+    tally.settle(frozenset({0, 1, 2}))
+    assert tally.best_numbers() == {0, 1, 3, 4, 5, 6, 7}
