@@ -134,8 +134,8 @@ def to_leaf(over: BaseDistribution, value: Any) -> Any:
     """Return the value of a parameter as a value of its leaf, or nearly one where it lies outside."""
     if isinstance(over, CategoricalDistribution):
         return over.choices.index(value) if value in over.choices else 0
-    if isinstance(over, IntDistribution | FloatDistribution) and over.step not in (None, 1):
-        return round((value - over.low) / (over.step or 1))
+    if (isinstance(over, IntDistribution) and over.step > 1) or (isinstance(over, FloatDistribution) and over.step is not None):
+        return round((value - over.low) / over.step)
     return value
 
 

@@ -77,7 +77,8 @@ class History(Generic[F]):
         ranking = ranked(self._traces)
         places: dict[int, float] = {number: place for place, number in enumerate(ranking)}
         if len({max(self._traces[number].losses) for number in ranking}) == 1:
-            places = {number: next(iter(self._traces[number].losses.values())) for number in ranking}
+            losses = {number: self._traces[number].losses for number in ranking}
+            places = {number: known[max(known)] for number, known in losses.items()}
         values = {number: (places[number], *self._others[number]) for number in ranking}
         if self._objectives > 1:
             chosen = [ranking[i] for i in front([values[number] for number in ranking])]

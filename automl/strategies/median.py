@@ -40,7 +40,7 @@ class MedianStopping(Generic[F]):
         self._told: set[tuple[int, int]] = set()
         self._losses: dict[int, list[float]] = {}  # at each pause, as far as it came
         self._averages: list[dict[int, float]] = [{} for _ in self._stops]  # of the losses up to a level, by number
-        self._others: dict[int, tuple[float, ...]] = {}
+        self._others: list[dict[int, tuple[float, ...]]] = [{} for _ in self._stops]  # further objectives at a level, by number
         self._ready: dict[int, int] = {}  # the level that each comes to next, of those that go on
         self._closed: set[int] = set()
 
@@ -110,7 +110,7 @@ class MedianStopping(Generic[F]):
         losses = self._losses.setdefault(number, [])
         losses.append(result.loss)
         self._averages[level][number] = fmean(losses)
-        self._others[number] = result.others
+        self._others[level][number] = result.others
 
     def _is_behind(self, number: int, level: int) -> bool:
         """Whether a configuration is above the median of the others that came as far, in each objective."""
@@ -119,5 +119,6 @@ class MedianStopping(Generic[F]):
             return False
         if min(self._losses[number]) <= median(self._averages[level][other] for other in others):
             return False
-        known = [self._others[other] for other in others if len(self._others[other]) == len(self._others[number])]
-        return not known or all(value > median(column) for value, *column in zip(self._others[number], *known, strict=True))
+        mine = self._others[level][number]
+        known = [self._others[level][other] for other in others if len(self._others[level][other]) == len(mine)]
+        return not known or all(value > median(column) for value, *column in zip(mine, *known, strict=True))

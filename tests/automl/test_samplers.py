@@ -181,6 +181,13 @@ def test_options_are_checked():
         EvolutionSampler(variant="anealed")
 
 
+def test_steps_of_one_are_steps():
+    over = {"x": FloatDistribution(2.0, 6.0, step=1.0), "n": IntDistribution(3, 9)}
+    space = StudySpace(Outline(("n", "x"), ()), over)
+    for parameters in ({"x": 2.0, "n": 3}, {"x": 5.0, "n": 7}):
+        assert space.parameters(space.member(parameters)) == parameters
+
+
 OVER = {
     "kind": CategoricalDistribution(["a", "b"]),
     "x": FloatDistribution(0.0, 1.0, step=0.25),

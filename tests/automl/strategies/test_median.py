@@ -71,6 +71,16 @@ def test_with_several_objectives_only_who_is_behind_in_all_is_stopped():
     assert (reached[5], reached[6]) == (12, 2)
 
 
+def test_objectives_that_grow_with_training_are_compared_with_what_others_had_at_the_same_epoch():
+    strategy = begin(objectives=2)
+    while (proposals := strategy.ask(1)) and proposals[0].number <= ENOUGH:
+        behind = proposals[0].number == ENOUGH
+        others = (proposals[0].stop * (2.0 if behind else 1.0),)
+        strategy.tell([Result(proposals[0], 0.9 if behind else 0.1, ended=False, others=others)])
+        reached = proposals[0].stop
+    assert reached == 2
+
+
 def test_other_epochs_than_those_of_the_earlier_process_are_refused():
     with pytest.raises(RunError, match="must stop at one of the epochs 1, 2, 3, got 8"):
         begin(epochs=3).adopt([Proposal(0, example_space().default(), 0, 8, 50)])

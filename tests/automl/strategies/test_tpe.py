@@ -13,6 +13,7 @@ import pytest
 
 from automl.strategies import strategy_for
 from automl.strategies.base import Plan, Proposal, Result
+from automl.strategies.history import History
 from automl.strategies.ranking import ENOUGH, Trace, ranked
 from automl.strategies.tpe import BEST, RECENT, TPE
 from automl.testing import example_space
@@ -98,6 +99,17 @@ def test_the_history_is_capped():
         tpe.observe(Result(proposal, float(proposal.number), ended=True))
     told = tpe._history.told(BEST, RECENT)
     assert [one.values for one in told] == [(n,) for n in [*range(BEST), *range(BEST + 100, BEST + 100 + RECENT)]]
+
+
+def test_the_loss_that_is_told_is_that_of_the_last_epoch():
+    space = example_space()
+    history = History(space, objectives=1)
+    for number, losses in enumerate([(0.9, 0.2), (0.5, 0.4)]):
+        history.begin(number, space.default())
+        for stop, loss in zip((3, 9), losses, strict=True):
+            proposal = Proposal(number, space.default(), 0, stop, 9)
+            history.observe(Result(proposal, loss, ended=stop == 9))
+    assert [told.values for told in history.told(best=9, recent=9)] == [(0.2,), (0.4,)]
 
 
 def test_an_ask_stays_quick_at_a_thousand_trials():
