@@ -6,6 +6,7 @@ full budget, for each epoch that is left until there. Unlike there a configurati
 
 from __future__ import annotations
 
+import math
 import random
 from bisect import insort
 from collections import Counter
@@ -19,6 +20,7 @@ from automl.strategies.base import F, Plan, Proposal, Result
 from automl.strategies.bayes import INITIAL, spread
 from automl.strategies.evidence import Evidence, one_thread, progress
 from automl.strategies.guess import Guess
+from automl.strategies.halving import level_of
 from automl.strategies.schedules import known
 from automl.strategies.search_step import Paused, Step
 from search_spaces.language import Space
@@ -33,19 +35,22 @@ FULL = 9  # one of so many configurations is trained in full, where their number
 
 
 def rungs(epochs: int) -> tuple[int, ...]:
-    """Return the epochs at which a full training of `epochs` pauses: total/9, total/3, total, at least one epoch each."""
+    """Return the epochs at which a full training of `epochs` pauses: total/9, total/3, total, at least one epoch each.
+
+    The nearest whole epochs, because rungs should be even on the model's scale, the logarithm of epochs. Halving rounds down: it
+    compares within a rung only.
+    """
     return tuple(sorted({max(1, round(epochs / ETA**level)) for level in range(LEVELS)}))
 
 
 @dataclass
 class _Member(Generic[F]):
-    """A configuration. asked: the last epoch that was proposed; reached: that was told of; full: ended, with a loss."""
+    """A configuration. asked: the last epoch that was proposed; reached: that was told of."""
 
     configuration: F
     asked: int = 0
     reached: int = 0
     ended: bool = False
-    full: bool = False
 
     @property
     def runs(self) -> bool:
@@ -70,6 +75,7 @@ class FreezeThaw(Generic[F]):
         self._rankings: dict[int, list[tuple[float, int]]] = {rung: [] for rung in self._rungs[:-1]}
         self._closed: set[int] = set()
         self._full = 0
+        self._best = math.inf
         self._proposed = 0
         self._refused: Counter[str] = Counter()
 
@@ -111,17 +117,20 @@ class FreezeThaw(Generic[F]):
             member.reached = max(member.reached, result.proposal.stop)
             self._evidence.observe(result)
             if result.ended or member.reached >= self._plan.epochs:
-                member.ended, member.full = True, result.loss is not None
-                self._full += member.full
+                member.ended = True
+                self._full += self._is_full(result)
                 self._closed.add(number)
             elif result.loss is not None:
                 self._rank(number, member.reached, result.loss)
+            if result.loss is not None:
+                self._best = min(self._best, result.loss)
             if not member.runs:
                 self._running.pop(number, None)
 
     def adopt(self, proposals: Sequence[Proposal[F]]) -> None:
-        """Take over proposals that were asked in an earlier process."""
+        """Take over proposals that were asked in an earlier process. Raises `RunError` for one with another rung."""
         for proposal in proposals:
+            level_of(proposal, self._rungs)
             self._proposed += 1
             number = proposal.number
             member = self._members.setdefault(number, _Member(proposal.configuration))
@@ -142,6 +151,12 @@ class FreezeThaw(Generic[F]):
     def _wanting(self) -> int:
         """How many configurations have still to be trained in full."""
         return max(1, (self._plan.n_trials or 0) // FULL) - self._full
+
+    def _is_full(self, result: Result[F]) -> bool:
+        """Whether what ended was trained in full, or stopped early as the best so far."""
+        if result.loss is None:
+            return False
+        return result.proposal.stop >= self._plan.epochs or result.loss <= self._best
 
     def _beginning(self, number: int) -> F:
         if number < len(self._known):

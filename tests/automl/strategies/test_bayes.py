@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from automl.errors import RunError
 from automl.strategies import evidence
 from automl.strategies.base import Plan, Proposal, Result, Strategy, Suggester
 from automl.strategies.bayes import INITIAL, Bayes
@@ -109,6 +110,28 @@ def test_one_of_nine_is_trained_in_full():
     assert len({proposal.number for proposal in told}) == 27
     assert sum(proposal.stop == 9 for proposal in told) >= 3
     assert strategy.closed == frozenset(range(27))
+
+
+def test_what_stopped_early_is_no_full_training_unless_it_is_the_best():
+    strategy = FreezeThaw(SPACE, Plan(9, n_trials=18))
+    told: list[Proposal[Net]] = []
+    while not strategy.done:
+        (proposal,) = strategy.ask(1)
+        told.append(proposal)
+        slow = proposal.number in {2, 3}
+        value = 1e3 if slow else loss(proposal.configuration, proposal.stop)
+        strategy.tell([Result(proposal, value, ended=slow or proposal.stop == 9)])
+    assert sum(proposal.stop == 9 for proposal in told) == 2
+    quick = FreezeThaw(SPACE, Plan(9, n_trials=9))
+    for proposal, value in zip(quick.ask(9), [3.0, 2.0, 1.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], strict=True):
+        quick.tell([Result(proposal, value, ended=value == 1.0)])
+    assert quick.done
+
+
+def test_a_run_with_other_rungs_is_refused_in_words():
+    net = SPACE.default()
+    with pytest.raises(RunError, match="proposal 0 must stop at one of the epochs 1, 3, 9, got 5; resume with equal epochs"):
+        FreezeThaw(SPACE, Plan(9)).adopt([Proposal(0, net, 0, 5, 9)])
 
 
 def test_the_model_stays_small():
