@@ -57,13 +57,14 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", required=True)
     parser.add_argument("--tasks", nargs="+", default=["held"], help="dev, held, or numbers of tasks")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--budget", type=int, default=200, help="in full trainings")
     parser.add_argument("--out", type=Path, default=HERE / "raw.csv")
     parser.add_argument("--share", default="1/1")
     given = parser.parse_args()
     tasks = [task for part in given.tasks for task in TASKS.get(part, (part,))]
     surrogate = Surrogate(given.data)
-    cells = [(name, task, seed) for seed in range(given.seeds) for name in given.strategies for task in tasks]
+    cells = [(name, task, seed) for seed in range(given.first, given.seeds) for name in given.strategies for task in tasks]
     run_cells(given.out, cells, lambda *cell: measured(surrogate, given.budget, cell), given.share)
 
 

@@ -205,6 +205,7 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="*", default=[])
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--budget", type=int, default=200, help="in full trainings")
     parser.add_argument("--folder", type=Path, default=HERE, help="of the recorded tables")
     parser.add_argument("--out", type=Path, default=HERE / "raw.csv")
@@ -212,7 +213,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--against", default="tpe", help="a second strategy that all are compared with")
     given = parser.parse_args()
-    cells = [(name, task, seed) for seed in range(given.seeds) for name in given.strategies for task in given.tables]
+    cells = [(name, task, seed) for seed in range(given.first, given.seeds) for name in given.strategies for task in given.tables]
     run_cells(given.out, cells, lambda *cell: measured(given.folder, given.budget, cell), given.share)
     if given.table:
         (given.out.parent / "table.md").write_text(page(given.out, given.folder, given.against))
