@@ -103,6 +103,7 @@ class Evolution(Generic[F]):
         self._sentence = sentence("elitist", population or FRONTS) if several else sentence(variant, population)
         self._space = space
         self._seed = plan.seed
+        self._enqueued = len(plan.enqueue)
         self._leaves = Leaves(space)
         self._ranking = Ranking()
         self._members: dict[int, Member[F]] = {}
@@ -166,10 +167,18 @@ class Evolution(Generic[F]):
     def _first(self, number: int, rng: random.Random) -> F:
         """Return one of the first configurations: near the default as long as no random one was better."""
         place = self._ranking.place
-        random_ = [other for other in self._told if other and _is_random(other)]
-        if _is_random(number) or (0 in self._told and any(place(other) < place(0) for other in random_)):
+        random_ = [other for other in self._told if self._is_random(other)]
+        if self._is_random(number) or (0 in self._told and any(place(other) < place(0) for other in random_)):
             return sample(self._space, rng, self._refused)
         return near_default(self._space, rng, self._refused)
+
+    def _is_random(self, number: int) -> bool:
+        """Whether one of the first is random in any case: two that show what the default is worth, and each third.
+
+        Numbers are counted behind those of what was enqueued, which nobody drew.
+        """
+        own = number - self._enqueued
+        return own > 0 and (own < 3 or own % 3 == 0)
 
     def _ordered(self) -> list[Member[F]]:
         """Return the population, best first."""
@@ -179,8 +188,3 @@ class Evolution(Generic[F]):
 
 def _key(configuration: Searchable) -> tuple[object, ...]:
     return tuple(configuration.decisions())
-
-
-def _is_random(number: int) -> bool:
-    """Whether one of the first is random in any case: two that show what the default is worth, and each third."""
-    return number < 3 or number % 3 == 0

@@ -172,12 +172,13 @@ def _suggested(trial: Trial, path: str, leaf: Leaf) -> Scalar:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Optuna's notes on each study and on what is experimental, for as long as we use it."""
+    """Silence Optuna's notes on each study, on what is experimental, and on samplers that leave constraints out."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
+            warnings.filterwarnings("ignore", "Constraints have been set, but", UserWarning)
             yield
     finally:
         optuna.logging.set_verbosity(verbosity)

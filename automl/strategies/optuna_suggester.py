@@ -15,7 +15,7 @@ import copy
 import random
 from bisect import bisect, insort
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler
@@ -175,6 +175,10 @@ class _Seat(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         self.sampler.before_trial(study, self._seen(trial))
 
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        if state != TrialState.FAIL:  # as all trials do that only ask
+            self.sampler.after_trial(study, self._seen(trial), state, values)
+
     def _seen(self, trial: FrozenTrial) -> FrozenTrial:
         """Return the trial under a number of ours: some samplers make chance of it, and in Optuna's each ask counts."""
         seen = copy.copy(trial)
@@ -191,7 +195,7 @@ class StudySuggester(Generic[F]):
 
     A sampler can't be told twice, so under halving it is told the loss at the first rung. Where first rungs differ (Hyperband) it
     is told which share of the earlier ones of the same rung were better. Failures aren't told; what breaks hard limits has the
-    worst values so far and a constraint. Raises `OptionError` where the sampler serves one objective and there are several.
+    worst values so far, once there are some, and a constraint. Raises `OptionError` where the sampler serves one objective only.
     """
 
     def __init__(self, space: Space[F], plan: Plan[F], sampler: Seeded | BaseSampler) -> None:
@@ -213,6 +217,7 @@ class StudySuggester(Generic[F]):
         self._told: set[int] = set()
         self._firsts: dict[int, list[float]] = {}
         self._worst: tuple[float, ...] | None = None
+        self._refusals: list[Result[F]] = []  # before there were values
         self._refused: Counter[str] = Counter()
 
     @property
@@ -241,18 +246,29 @@ class StudySuggester(Generic[F]):
         if number in self._told:
             return
         self._told.add(number)
-        noted = self._noted.pop(number, {})
         values = self._values(result)
         if values is None:
+            self._refusals += [result] if result.violation > 0 else []
             return
-        if self._make is not None:
+        waiting, self._refusals = self._refusals, []
+        for each in (result, *waiting):
+            self._tell(each, values)
+
+    def _tell(self, result: Result[F], values: tuple[float, ...]) -> None:
+        """Tell the sampler of a configuration; a user's own as if the study had run its trial."""
+        number, is_own = result.proposal.number, self._make is None
+        noted = self._noted.pop(number, {})
+        if not is_own:
             noted = self._ask(number, random.Random(f"{self._name}/{self._plan.seed}/{number}/told"), None)
-        told = Told(self._flat.coded(result.proposal.configuration), values, result.violation)
-        trial = known_trial(told, self._flat.over, attributes=noted)
+        told = Told(self._flat.coded(result.proposal.configuration), None if is_own else values, result.violation)
+        trial = known_trial(told, self._flat.over, TrialState.RUNNING, attributes=noted)
         if result.violation <= 0:
             trial.set_constraint(LIMITS, 0.0)
         with quiet():
             self._study.add_trial(trial)
+            if is_own:
+                self._seat.number = number
+                self._study.tell(self._study.get_trials(deepcopy=False)[-1].number, values)
 
     def _ask(self, number: int, rng: random.Random, made: list[F] | None) -> dict[str, Any]:
         """Return what the sampler notes of a new trial, which is of no further use; put what it suggests into `made`."""

@@ -133,6 +133,17 @@ def test_under_halving_the_first_loss_is_told_and_failures_are_not(make: Callabl
     assert [trial.constraints["limits"] for trial in trials] == [0.0, 2.0, 0.0, 0.0]
 
 
+def test_what_was_refused_before_anything_succeeded_is_told_with_the_first_values():
+    suggester = nsga2(example_space(), Plan(9))
+    assert isinstance(suggester, StudySuggester)
+    for proposal in full("random").ask(4):
+        refused = proposal.number < 2
+        loss = None if refused else float(proposal.number)
+        suggester.observe(Result(proposal, loss, ended=True, violation=1.0 + proposal.number if refused else 0.0))
+    trials = suggester._study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])
+    assert [(trial.value, trial.constraints["limits"]) for trial in trials] == [(2.0, 0.0), (2.0, 1.0), (2.0, 2.0), (3.0, 0.0)]
+
+
 def test_where_first_rungs_differ_places_are_told():
     suggester = nsga2(example_space(), Plan(9, schedule="hyperband"))
     assert isinstance(suggester, StudySuggester)
@@ -147,6 +158,11 @@ class Recorded(optuna.samplers.BaseSampler):
 
     def __init__(self) -> None:
         self.seen: list[int] = []
+        self.after: list[tuple[int, str, list[float] | None]] = []
+
+    def after_trial(self, study, trial, state, values):
+        study._storage.set_trial_system_attr(trial._trial_id, "noted", trial.number)  # as Optuna's own do
+        self.after.append((trial.number, state.name, values))
 
     def infer_relative_search_space(self, study, trial):
         return {}
@@ -168,6 +184,7 @@ def test_a_sampler_that_a_user_wrote():
         strategy.tell([Result(proposal, 0.5, ended=True)])
     assert proposal.configuration == Bowl(x=1.0, y=1.0)
     assert sampler.seen == [1, 1, 2, 2]
+    assert sampler.after == [(number, "COMPLETE", [0.5]) for number in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -201,17 +218,22 @@ def test_names_of_what_is_given():
 
 
 @pytest.mark.parametrize("name", ["cmaes", "nsga2"])
-def test_an_ask_stays_quick_at_three_hundred_trials(name: str):
+def test_an_ask_grows_no_faster_than_the_trials(name: str):
     known = full("random").ask(300)
     strategy = strategy_for(name, example_space(), Plan(9, schedule="full"))
     strategy.adopt(known)
-    strategy.tell([Result(proposal, random.Random(proposal.number).random(), ended=True) for proposal in known])
+    results = [Result(proposal, random.Random(proposal.number).random(), ended=True) for proposal in known]
     took = []
-    for _ in range(5):
-        began = time.process_time()
-        strategy.ask(1)
-        took.append(time.process_time() - began)
-    assert min(took) < 0.150
+    for part in (results[:30], results[30:]):
+        strategy.tell(part)
+        took.append(min(_seconds_of_an_ask(strategy) for _ in range(5)))
+    assert took[1] < 20 * took[0]
+
+
+def _seconds_of_an_ask(strategy: Strategy) -> float:
+    began = time.process_time()
+    strategy.ask(1)
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize(("name", "asks"), [("cmaes", 30), ("nsga2", 70), ("gp", 12)])
