@@ -20,8 +20,8 @@ from automl.strategies.base import F, Plan, Result, Suggester
 from automl.strategies.ranking import Trace, ranked
 from search_spaces.base import Infeasible, Leaf, Scalar, SpaceError, nearest, same
 from search_spaces.language import Space
-from search_spaces.leaves import Options
 from search_spaces.narrowing import every_path, names
+from search_spaces.variation import ordered
 
 __all__ = ["Guided", "guesses", "space_with_guess"]
 
@@ -140,18 +140,14 @@ class Guided(Generic[F]):
         return min(1.0, 2 * wins / (len(near) * others)) ** 2
 
 
-def _is_ordered(leaf: Leaf) -> bool:
-    return not isinstance(leaf, Options) or leaf.ordered
-
-
 def _drawn_near(leaf: Leaf, rng: random.Random) -> Scalar:
     """Return a value near the leaf's default, which is the guess."""
-    if not _is_ordered(leaf):
+    if not ordered(leaf):
         return cast(Scalar, leaf.default) if rng.random() < KEPT else leaf.sample(rng)
     return leaf.from_unit(min(max(rng.gauss(leaf.to_unit(leaf.default), SPREAD), 0.0), 1.0))
 
 
 def _is_near(leaf: Leaf, value: Scalar) -> bool:
-    if _is_ordered(leaf):
+    if ordered(leaf):
         return abs(leaf.to_unit(value) - leaf.to_unit(leaf.default)) <= NEAR
     return same(value, leaf.default)

@@ -139,9 +139,9 @@ def test_all_folds_are_refused_by_one_measurement(toy_task, toy_configuration, c
 
 def test_refusing_is_cheap_whatever_the_size(toy_task, toy_configuration, checkpoints):
     task, huge = toy_task(), replace(toy_configuration(), architecture=Huge(width=30000))
-    began = time.perf_counter()
+    began = time.process_time()
     [outcome] = run_trials([trial(huge, Demands(max_parameters=10))], task, checkpoints)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert outcome.reason == "1,800,090,002 parameters, more than max_parameters=10"
 
 
@@ -155,8 +155,11 @@ def test_bytes_are_those_of_the_file(toy_task, toy_configuration):
 def test_latency_is_that_of_one_row(toy_task):
     task = toy_task()
     network = Sleepy(task.folds[0].outputs.width, 3)
+    rows = set()
+    network.register_forward_pre_hook(lambda _, given: rows.add(len(given[0])))
     with one_thread():
-        assert 4 <= latency_ms(network, task, task.folds[0]) < 40
+        assert latency_ms(network, task, task.folds[0]) >= 4
+    assert rows == {1}
     assert not network.training
 
 
