@@ -131,7 +131,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         schedule: how long each is trained: "full" trains all to the end; "halving" sends on the best third of each rung,
             "hyperband" too, but begins some with a later rung (both asynchronous); "median" stops who learns worse than half of
             the others; "auto" is the strategy's own choice.
-        portfolio: try a few networks first, after those enqueued, that were good on public data (so far of family MLP on tables).
+        portfolio: try a few networks first, after those enqueued, that were good on public data (so far of family MLP on tables);
+            at most a third of `n_trials`, and none with a `prior`.
         epochs: of a full training; by the number of rows unless given.
 
     What a network may cost:
