@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from automl.errors import OptionError, nearest
 from automl.strategies.base import F, Maker, Plan, Schedule, Strategy, Suggester
+from automl.strategies.checked import made_by
 from automl.strategies.halving import Halving
 from automl.strategies.hyperband import hyperband
 from automl.strategies.median import MedianStopping
@@ -62,7 +63,7 @@ def strategy_for(given: Given[F], space: Space[F], plan: Plan[F]) -> Strategy[F]
     if is_sampler(given):
         made = _loaded("optuna_suggester", "StudySuggester")(space, plan, given)
     elif not isinstance(given, str):
-        return cast("Maker[F]", given)(begun, plan)
+        return made_by(cast("Maker[F]", given), begun, plan, name)
     elif schedule == "auto":
         return cast("Strategy[F]", _loaded("freeze_thaw", "FreezeThaw")(begun, plan))
     else:
