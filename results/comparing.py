@@ -90,14 +90,14 @@ def split_name(name: str) -> tuple[str, Schedule]:
 
 
 def run_cells(
-    path: Path, cells: Sequence[tuple[str, str, int]], measure: Callable[[str, str, int], Iterable[Row]], share: str = "1/1"
+    path: Path, cells: Sequence[tuple[str, str, int]], measure: Callable[[str, str, int], Iterable[Row]], last: int, share: str
 ) -> None:
-    """Append the rows of each cell (strategy, task, seed) to a file, but for those that are there.
+    """Append the rows of each cell (strategy, task, seed) to a file, but for those of which there is a row for the budget `last`.
 
     share: "1/2" takes every other cell, so that two processes can work at the same time.
     """
     part, parts = map(int, share.split("/"))
-    finished = {(row["strategy"], row["task"], int(row["seed"])) for row in read(path)}
+    finished = {(row["strategy"], row["task"], int(row["seed"])) for row in read(path) if int(row["budget"]) >= last}
     for strategy, task, seed in cells[part - 1 :: parts]:
         if (strategy, task, seed) not in finished:
             rows = list(measure(strategy, task, seed))

@@ -65,7 +65,8 @@ def main() -> None:
     tasks = [task for part in given.tasks for task in TASKS.get(part, (part,))]
     surrogate = Surrogate(given.data)
     cells = [(name, task, seed) for seed in range(given.first, given.seeds) for name in given.strategies for task in tasks]
-    run_cells(given.out, cells, lambda *cell: measured(surrogate, given.budget, cell), given.share)
+    last = max(budget for budget in BUDGETS if budget <= given.budget)
+    run_cells(given.out, cells, lambda *cell: measured(surrogate, given.budget, cell), last, given.share)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,8 @@ def main() -> None:
     given = parser.parse_args()
     published, suffix = Table(given.path), OWN if given.space == "cell" else ""
     cells = [(name + suffix, DATA, seed) for seed in range(given.first, given.seeds) for name in given.strategies]
-    run_cells(given.out, cells, lambda *cell: measured(published, cell), given.share)
+    last = BUDGETS[-1]
+    run_cells(given.out, cells, lambda *cell: measured(published, cell), last, given.share)
     if given.table:
         (given.out.parent / "table.md").write_text(page(given.out))
 

@@ -4,7 +4,7 @@ Trainings are those of the recorded tables (make_table.py), as a forest tells th
 counted in epochs; rules as for LCBench (results/lcbench/run.py). Regret: 0 is the lowest loss that a long search finds in the
 forest, 1 the median of random configurations.
 
-    python -m results.nested.run --strategies auto bayes evolution tpe random optuna-tpe-group --seeds 10
+    python -m results.nested.run --strategies auto evolution/full tpe/full random/full optuna-tpe-group --seeds 10
     python -m results.nested.run --table                                    # writes table.md
 
 Strategies: names with a schedule, `bayes/full`; and Optuna's TPE as Optuna has it (multivariate, grouped, constant liar), in a
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from search_spaces.base import Leaf, Scalar
 
-BUDGETS = (5, 10, 20, 50, 100, 200)
+BUDGETS = (5, 10, 20, 50, 100)
 OPTUNA, HYPERBAND = "optuna-tpe-group", "+hyperband"
 
 
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--budget", type=int, default=200, help="in full trainings")
+    parser.add_argument("--budget", type=int, default=100, help="in full trainings")
     parser.add_argument("--folder", type=Path, default=HERE, help="of the recorded tables")
     parser.add_argument("--out", type=Path, default=HERE / "raw.csv")
     parser.add_argument("--share", default="1/1")
@@ -214,7 +214,8 @@ def main() -> None:
     parser.add_argument("--against", default="tpe", help="a second strategy that all are compared with")
     given = parser.parse_args()
     cells = [(name, task, seed) for seed in range(given.first, given.seeds) for name in given.strategies for task in given.tables]
-    run_cells(given.out, cells, lambda *cell: measured(given.folder, given.budget, cell), given.share)
+    last = max(budget for budget in BUDGETS if budget <= given.budget)
+    run_cells(given.out, cells, lambda *cell: measured(given.folder, given.budget, cell), last, given.share)
     if given.table:
         (given.out.parent / "table.md").write_text(page(given.out, given.folder, given.against))
 
