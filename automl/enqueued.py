@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from automl.errors import Infeasible, OptionError, SpaceError
+from automl.strategies.priors import space_with_guess
 from search_spaces.base import Families, Leaf, Scalar, same
 from search_spaces.configuration import FAMILIES, Configuration
 from search_spaces.language import Architecture, Space
@@ -22,13 +23,17 @@ def as_list(given: object) -> tuple[Any, ...]:
     return tuple(given)
 
 
-def configurations(given: Sequence[Enqueued], space: Space[Configuration], families: Families = ()) -> tuple[Configuration, ...]:
-    """Return configurations of a space, in their order: each once, and without the space's default, which is first anyway.
+def configurations(
+    given: Sequence[Enqueued], space: Space[Configuration], families: Families = (), prior: Mapping[str, Scalar] | None = None
+) -> tuple[Configuration, ...]:
+    """Return configurations of a space, in their order: each once, and without the one that is tried first anyway.
+
+    That is the space's default, moved to the guess where the user has one. What completes an entry is the default without it.
 
     given: each a Configuration, an Architecture (recipe and augmentation are the default's), or either as `to_dict` writes it.
-    families: the user's own. What an entry leaves at its class's default moves into the space where it lies outside, as the
-    space's default does. Raises `SpaceError` that names the entry and the decision for all else that isn't in the space,
-    `OptionError` for what is no network.
+    families: the user's own. prior: the guess, by path. What an entry leaves at its class's default moves into the space where
+    it lies outside, as the space's default does. Raises `SpaceError` that names the entry and the decision for all else that
+    isn't in the space, and for a guess outside of it; `OptionError` for what is no network.
     """
     found: dict[Configuration, None] = {}
     for position, entry in enumerate(given):
@@ -40,8 +45,8 @@ def configurations(given: Sequence[Enqueued], space: Space[Configuration], famil
             raise OptionError(f"enqueue[{position}] {error}") from error
         except Infeasible as error:
             raise OptionError(f"enqueue[{position}] must make a network, but: {error}") from error
-    default = default_of(space)
-    return tuple(configuration for configuration in found if configuration != default)
+    first = default_of(space_with_guess(space, prior or {}))
+    return tuple(configuration for configuration in found if configuration != first)
 
 
 def _configuration(entry: Enqueued, space: Space[Configuration], families: Families) -> Configuration:

@@ -23,6 +23,7 @@ from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
 from automl.strategies import Given, chosen, is_object, strategy_for, strategy_name
 from automl.strategies.base import Plan, Strategy
+from automl.strategies.priors import space_with_guess
 from automl.strategies.schedules import known
 from automl.study import Callback, Study
 from automl.task import Task, make_task
@@ -87,7 +88,7 @@ class Launch:
             settings = run.store.settings()
             options = SearchOptions.from_dict({**settings, **_latest_options(run), **given})
             space = Space(Configuration, space_overrides_from_dict(settings["space"], Configuration, (*FAMILIES, *self.families)))
-            enqueue = configurations(settings["enqueue"], space, self.families)
+            enqueue = configurations(settings["enqueue"], space, self.families, options.prior)
             strategy = strategy_for(self._strategy_again(options.strategy), space, _plan(options, enqueue))
             with Workers(options.executor, self.families) as called:
                 spent = 0.0 if time_limit is not None else _seconds_spent(run)
@@ -99,8 +100,8 @@ class Launch:
         The portfolio is left out where the user has a guess, which it doesn't follow. Where the number of trials is limited, the
         strategy has something to propose too. Raises `OptionError` where that is too small for what was enqueued.
         """
-        enqueued, fold, most = configurations(self.enqueue, space, self.families), task.folds[0], options.n_trials
-        first = len(known(space, Plan(1, enqueue=enqueued)))
+        enqueued, fold, most = configurations(self.enqueue, space, self.families, options.prior), task.folds[0], options.n_trials
+        first = len(known(space_with_guess(space, options.prior), Plan(1, enqueue=enqueued)))
         if most is not None and enqueued and most < first:
             raise OptionError(f"n_trials must be at least {first}, to try the default and all that is enqueued, got {most}")
         if not options.portfolio or options.prior:

@@ -1,14 +1,18 @@
 """Strategies that a user brings to a search, and a user's guess: what is on record of them, and how such a search goes on."""
 
+from dataclasses import replace
+
 import optuna
 import pytest
 
 import automl
 from automl.cli_options import guesses_given
+from automl.enqueued import configurations
 from automl.errors import OptionError, SpaceError
 from automl.options import SearchOptions
 from automl.strategies import chosen, strategy_for
 from automl.strategies.base import Plan, Strategy
+from automl.testing import example_space
 from search_spaces.configuration import Configuration
 from search_spaces.language import Space
 from search_spaces.mlp import MLP
@@ -97,6 +101,15 @@ def test_the_portfolio_leaves_room_for_the_strategy_and_for_a_guess(sales, tmp_p
     assert len(enqueued(n_trials=3, enqueue=[MLP(dropout=0.125)])) == 1
     assert len(enqueued(n_trials=6, enqueue=[MLP(dropout=0.125)])) == 3
     assert enqueued(n_trials=3, prior={"architecture/MLP/dropout": 0.125}) == []
+
+
+def test_with_a_guess_an_enqueued_default_is_tried_and_the_guessed_one_is_not_tried_twice():
+    space, prior = example_space(), {"architecture/MLP/dropout": 0.125}
+    plain, guessed = space.default(), replace(space.default(), architecture=replace(space.default().architecture, dropout=0.125))
+    assert configurations([plain.architecture], space) == ()
+    enqueue = configurations([plain.architecture, guessed], space, (), prior)
+    strategy = strategy_for("random", space, Plan(9, enqueue=enqueue, prior=prior))
+    assert [proposal.configuration for proposal in strategy.ask(2)] == [guessed, plain]
 
 
 def test_too_few_trials_for_what_was_enqueued_are_refused(sales, tmp_path):
