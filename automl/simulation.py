@@ -10,6 +10,7 @@ tried on hours of training in seconds, and a run depends on its seed alone.
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Generic, Protocol
 from automl.errors import OptionError
 from automl.strategies import strategy_for
 from automl.strategies.base import F, Maker, Plan, Proposal, Result, Strategy
+from search_spaces.base import plain
 from search_spaces.language import Space
 
 if TYPE_CHECKING:
@@ -113,26 +115,53 @@ def simulate(
     asynchronously: whoever is free asks at once. plan: what the strategy is told; `epochs`, `seed` and `workers` are filled in.
 
     Deterministic: trainings that end at the same time are told in the order in which they began. Raises `OptionError` where
-    `MOST_FREE` trainings in a row cost nothing.
+    `MOST_FREE` trainings in a row cost nothing, and for an option or a measurement that makes no sense.
     """
-    if not 1 <= workers <= MOST_WORKERS:
-        raise OptionError(f"workers must be from 1 to {MOST_WORKERS}, got {workers}")
-    if not budget > 0:
-        raise OptionError(f"budget must be above 0, got {budget}")
+    if type(plain(workers)) is not int or not 1 <= workers <= MOST_WORKERS:
+        raise OptionError(f"workers must be a whole number from 1 to {MOST_WORKERS}, got {workers!r}")
+    if not _is_number(budget) or not budget > 0:
+        raise OptionError(f"budget must be a number above 0, got {budget!r}")
+    if type(plain(benchmark.epochs)) is not int or benchmark.epochs < 1:
+        raise OptionError(f"benchmark.epochs must be a whole number of at least 1, got {benchmark.epochs!r}")
     given: Plan[F] = Plan(benchmark.epochs) if plan is None else plan
     told = replace(given, epochs=benchmark.epochs, seed=seed, workers=workers)
-    return _Clock(strategy_for(strategy, benchmark.space, told), benchmark, workers, budget, seed).run()
+    return _Clock(strategy_for(strategy, benchmark.space, told), benchmark, budget, told).run()
+
+
+def _check(measured: object, proposal: Proposal[F], objectives: int) -> None:
+    """Raise `OptionError` that names the proposal where a benchmark's measurement makes no sense."""
+    train = f"benchmark.train for proposal {proposal.number} from epoch {proposal.start} to {proposal.stop}"
+    if not isinstance(measured, Measurement):
+        raise OptionError(f"{train} must return a Measurement, got {measured!r:.100}")
+    seconds, violation, others = measured.seconds, measured.violation, measured.others
+    if not _is_number(seconds) or not 0 <= seconds < math.inf:
+        raise OptionError(f"{train}: seconds must be a finite number of at least 0, got {seconds!r:.100}")
+    if not _is_number(violation) or not violation >= 0:
+        raise OptionError(f"{train}: violation must be a number of at least 0, got {violation!r:.100}")
+    if measured.loss is not None and not _is_number(measured.loss):
+        raise OptionError(f"{train}: loss must be a number, or None where it failed, got {measured.loss!r:.100}")
+    if not isinstance(others, tuple) or not all(_is_number(other) for other in others):
+        raise OptionError(f"{train}: others must be a tuple of numbers, got {others!r:.100}")
+    expected, failed = objectives - 1, measured.loss is None or not math.isfinite(measured.loss)
+    if len(others) != expected and (others or not failed):
+        raise OptionError(f"{train}: others must have {expected} of the plan's {objectives} objectives, got {len(others)}")
+
+
+def _is_number(value: object) -> bool:
+    """Whether this is a number, NaN and the infinite ones too; True and False aren't."""
+    return isinstance(plain(value), int | float) and not isinstance(plain(value), bool)
 
 
 class _Clock(Generic[F]):
     """A simulation on its way. running: (end, order, result) of trainings that were begun."""
 
-    def __init__(self, strategy: Strategy[F], benchmark: Benchmark[F], workers: int, budget: float, seed: int) -> None:
+    def __init__(self, strategy: Strategy[F], benchmark: Benchmark[F], budget: float, plan: Plan[F]) -> None:
         self._strategy = strategy
         self._benchmark = benchmark
-        self._workers = workers
+        self._workers = plan.workers
         self._left = budget
-        self._seed = seed
+        self._seed = plan.seed
+        self._objectives = plan.objectives
         self._now = 0.0
         self._spent = 0.0
         self._free = 0
@@ -164,6 +193,7 @@ class _Clock(Generic[F]):
 
     def _begin(self, proposal: Proposal[F]) -> None:
         measured = self._benchmark.train(proposal.configuration, proposal.start, proposal.stop, self._seed)
+        _check(measured, proposal, self._objectives)
         order = self._simulation.proposed
         self._simulation.proposed += 1
         self._free = 0 if measured.seconds > 0 else self._free + 1

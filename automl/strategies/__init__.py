@@ -81,6 +81,9 @@ def chosen(given: Given[F], plan: Plan[F]) -> tuple[str, Schedule]:
     """
     name = strategy_name(given)
     name = automatic(plan) if name == "auto" else name
+    if plan.schedule not in SCHEDULES:
+        hint = nearest(plan.schedule, SCHEDULES)
+        raise OptionError(f"schedule must be one of {', '.join(SCHEDULES)}, got {plan.schedule!r}{hint}")
     decides = name == "bayes" or name.startswith(_OWN)
     return name, "halving" if plan.schedule == "auto" and not decides else plan.schedule
 

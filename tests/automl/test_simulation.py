@@ -1,6 +1,8 @@
 """Simulated time: costs add up, workers overlap, what doesn't fit is lost, equal seeds give equal runs."""
 
+import math
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
 
@@ -109,7 +111,63 @@ def test_a_search_without_costs_ends_all_the_same(space, monkeypatch):
     assert len(simulate("random", Free(space), budget=1.0, plan=Plan(EPOCHS, n_trials=19)).events) == 19
 
 
-@pytest.mark.parametrize("options", [{"workers": 0}, {"workers": 10**9}, {"budget": 0.0}, {"budget": float("nan")}])
-def test_what_makes_no_sense_is_refused(space, options):
-    with pytest.raises(OptionError):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, "workers must be a whole number from 1 .*got 0"),
+        ({"workers": 10**9}, "workers must be"),
+        ({"workers": True}, "workers must be .*got True"),
+        ({"workers": 2.0}, "workers must be .*got 2.0"),
+        ({"budget": 0.0}, "budget must be a number above 0"),
+        ({"budget": math.nan}, "budget must be"),
+        ({"budget": "100"}, "budget must be .*got '100'"),
+        ({"plan": Plan(EPOCHS, schedule=cast(Any, "halvin"))}, "schedule must be one of auto, .*did you mean 'halving'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(space, options, message):
+    with pytest.raises(OptionError, match=message):
         run(space, **options)
+
+
+@pytest.mark.parametrize("epochs", [0, 2.5, True, None])
+def test_a_benchmark_has_a_whole_number_of_epochs(space, epochs):
+    with pytest.raises(OptionError, match=f"benchmark.epochs must be .*got {epochs}"):
+        simulate("random", Made(space, epochs), budget=100.0)
+
+
+@dataclass
+class Given(Made):
+    """Returns what it was given, whatever that is."""
+
+    measured: Any = None
+
+    def train(self, configuration: Configuration, start: int, stop: int, seed: int) -> Measurement:
+        return cast(Measurement, self.measured)
+
+
+@pytest.mark.parametrize(
+    ("measured", "message"),
+    [
+        (0.5, "must return a Measurement, got 0.5"),
+        (Measurement(0.5, -1.0), "seconds must be .*got -1.0"),
+        (Measurement(0.5, math.nan), "seconds must be .*got nan"),
+        (Measurement(0.5, math.inf), "seconds must be .*got inf"),
+        (Measurement(0.5, cast(Any, "1")), "seconds must be .*got '1'"),
+        (Measurement(None, 1.0, violation=-1.0), "violation must be .*got -1.0"),
+        (Measurement(None, 1.0, violation=math.nan), "violation must be .*got nan"),
+        (Measurement(cast(Any, "low"), 1.0), "loss must be .*got 'low'"),
+        (Measurement(0.5, 1.0, cast(Any, 3.0)), "others must be a tuple of numbers, got 3.0"),
+        (Measurement(0.5, 1.0, (1.0, 2.0)), "others must have 1 of the plan's 2 objectives, got 2"),
+        (Measurement(0.5, 1.0), "others must have 1 of the plan's 2 objectives, got 0"),
+    ],
+)
+def test_a_measurement_that_makes_no_sense_is_refused(space, measured, message):
+    benchmark = Given(space, measured=measured)
+    with pytest.raises(OptionError, match=f"benchmark.train for proposal 0 from epoch 0 to 9.*{message}"):
+        simulate("random", benchmark, budget=100.0, plan=Plan(EPOCHS, schedule="full", objectives=2))
+
+
+def test_what_failed_needs_no_further_objectives(space):
+    benchmark = Given(space, measured=Measurement(None, 1.0))
+    plan: Plan[Configuration] = Plan(EPOCHS, n_trials=2, schedule="full", objectives=2)
+    assert len(simulate("random", benchmark, budget=100.0, plan=plan).events) == 2
