@@ -31,6 +31,7 @@ __all__ = ["FreezeThaw", "rungs"]
 ETA = 3
 LEVELS = 3
 FRONT = 100  # paused configurations of a rung that may go on
+AT_ONCE = 50  # proposals of one step that are believed to turn out as expected, before the next is chosen
 FULL = 9  # one of so many configurations is trained in full, where their number is limited
 
 
@@ -170,14 +171,14 @@ class FreezeThaw(Generic[F]):
         with one_thread():
             pending = [(number, progress(self._members[number].asked, total)) for number in sorted(self._running)]
             step = Step(self._evidence, rng, pending, (self._rungs[0], total))
-            step.weigh([Paused(n, self._members[n].reached, self._next_rung(n)) for n in self._paused()], room)
+            step.weigh([Paused(n, self._members[n].reached, self._next_rung(n)) for n in self._paused()], min(room, AT_ONCE))
             proposals = self._chosen(step, room)
         while len(proposals) < room and not self._exhausted:
             proposals.append(self._begin(sample(self._space, rng, self._refused)))
         return proposals
 
     def _chosen(self, step: Step[F], room: int) -> list[Proposal[F]]:
-        """Return proposals for the best of a step."""
+        """Return proposals for the best of a step, as far as it has any; after `AT_ONCE` of them its beliefs stay as they are."""
         new, paused = len(step.sketches), self._paused()
         handicap = np.array(
             [self._guess.weight(sketch, len(self._evidence.seen)) for sketch in step.sketches] + [0.0] * len(paused)
@@ -197,7 +198,8 @@ class FreezeThaw(Generic[F]):
                 proposals.append(self._begin(configuration))
             else:
                 continue
-            step.believe(i)
+            if len(proposals) < AT_ONCE:
+                step.believe(i)
         return proposals
 
     def _next_rung(self, number: int) -> int:

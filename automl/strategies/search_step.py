@@ -125,7 +125,8 @@ class Step(Generic[F]):
         return np.asarray(log_improvement(belief.mean, gain, self.best) - COST * np.log(costs))
 
     def _believed(self, features: Array, stops: Array) -> Belief:
-        return self._model.belief(features, np.array([progress(stop, self._total) for stop in stops.tolist()]))
+        rungs, at = np.unique(stops, return_inverse=True)
+        return self._model.belief(features, np.array([progress(int(rung), self._total) for rung in rungs])[at])
 
     def _encoded(self, rows: Rows) -> Array:
         return self._evidence.columns.encoded(rows.layout, rows.units)

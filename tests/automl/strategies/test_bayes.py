@@ -94,10 +94,10 @@ def test_what_is_asked_at_once_differs():
     strategy = FreezeThaw(SPACE, Plan(9))
     results = [Result(proposal, loss(proposal.configuration, 1), ended=False) for proposal in strategy.ask(8)]
     strategy.tell(results)
-    proposals = strategy.ask(30)
-    assert len(proposals) == 30
-    assert len({(proposal.number, proposal.start) for proposal in proposals}) == 30
-    assert len({proposal.configuration for proposal in proposals}) == 30
+    proposals = strategy.ask(60)
+    assert len(proposals) == 60
+    assert len({(proposal.number, proposal.start) for proposal in proposals}) == 60
+    assert len({proposal.configuration for proposal in proposals}) == 60
 
 
 def test_one_of_nine_is_trained_in_full():
