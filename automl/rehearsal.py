@@ -9,10 +9,13 @@ import math
 import random
 import sys
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from automl.strategies.base import Maker, Plan, Proposal, Result
+from search_spaces.base import plain
 from search_spaces.configuration import Configuration
 from search_spaces.language import Infeasible, Space, SpaceError
 
@@ -43,6 +46,19 @@ class Rehearsal:
         self.chance = random.Random("rehearsal")
         self.ended: set[int] = set()
 
+    @property
+    def done(self) -> bool:
+        """What the strategy says of it. Raises `AssertionError` where it raises."""
+        return bool(self._read("done"))
+
+    @property
+    def closed(self) -> AbstractSet[int]:
+        """What the strategy says of it. Raises `AssertionError` where it raises, or says something other than a set of ints."""
+        closed = self._read("closed")
+        if not isinstance(closed, AbstractSet) or not all(type(plain(number)) is int for number in closed):
+            raise AssertionError(f"closed must be a set of whole numbers, got {closed!r:.100}")
+        return closed
+
     def run(self, asks: int) -> None:
         """Step until so many proposals were made."""
         for _ in range(PATIENCE + asks):
@@ -62,32 +78,35 @@ class Rehearsal:
 
     def ask(self) -> None:
         """Ask once. Raises `AssertionError` for a proposal that breaks the contract."""
-        room, done = self.workers - len(self.running), self.strategy.done
+        room, done = self.workers - len(self.running), self.done
         with _watched(f"ask({room})"):
-            proposals = self.strategy.ask(room)
+            proposals: object = self.strategy.ask(room)
+        if not isinstance(proposals, list) or not all(isinstance(proposal, Proposal) for proposal in proposals):
+            raise AssertionError(f"ask({room}) must return a list of Proposals, got {proposals!r:.100}")
         require(len(proposals) <= room, f"at most {room} proposals were asked for, got {len(proposals)}")
         require(not (done and proposals), "a strategy that said it is done must propose nothing")
         require(
-            bool(self.running or proposals or self.strategy.done),
+            bool(self.running or proposals or self.done),
             "a strategy that isn't done must propose something when nothing is in training",
         )
         for proposal in proposals:
             self._check(proposal)
             self.asked.append(proposal)
             self.running.append(proposal)
+        self._count_infeasible()
 
     def tell(self, proposal: Proposal) -> None:
         """Tell an invented result."""
         result = self._invented(proposal)
-        done, closed = self.strategy.done, self.strategy.closed
+        done, closed = self.done, self.closed
         with _watched(f"tell([{_short(result)}])"):
             self.strategy.tell([result])
         self.told.append(result)
         if result.ended:
             self.ended.add(proposal.number)
-        require(self.strategy.done or not done, "a strategy that said it is done must stay so")
-        require(closed <= self.strategy.closed, f"closed must only grow, but {sorted(closed - self.strategy.closed)} went")
-        open_ = {other.number for other in self.running} & self.strategy.closed
+        require(self.done or not done, "a strategy that said it is done must stay so")
+        require(closed <= self.closed, f"closed must only grow, but {sorted(closed - self.closed)} went")
+        open_ = {other.number for other in self.running} & self.closed
         require(not open_, f"configurations {sorted(open_)} are in training, so they must not be closed")
 
     def resumed(self) -> Rehearsal:
@@ -120,7 +139,7 @@ class Rehearsal:
         except (SpaceError, KeyError) as error:
             raise AssertionError(f"{where} must lie in the space: {error}") from error
         require(0 <= proposal.start < proposal.stop <= proposal.total, f"{where} must train within 0 and {proposal.total}")
-        require(number not in self.strategy.closed, f"{where} is of a configuration that was closed")
+        require(number not in self.closed, f"{where} is of a configuration that was closed")
         earlier = [other for other in self.asked if other.number == number]
         if not earlier:
             require(proposal.start == 0, f"{where} must start at epoch 0: nothing of it was trained")
@@ -132,6 +151,16 @@ class Rehearsal:
         require(proposal.start == last.stop, f"{where} must start where the last one stopped, at {last.stop}")
         same = (proposal.configuration, proposal.total) == (last.configuration, last.total)
         require(same, f"{where} must have the configuration and the total of what it continues")
+
+    def _read(self, name: str) -> object:
+        try:
+            return cast(object, getattr(self.strategy, name))
+        except Exception as error:
+            raise AssertionError(f"{name} must not raise, got {type(error).__name__}: {error}") from error
+
+    def _count_infeasible(self) -> None:
+        count = self._read("infeasible")
+        require(type(plain(count)) is int, f"infeasible must be a whole number, got {count!r:.100}")
 
     def _is_default(self, configuration: Configuration) -> bool:
         try:

@@ -44,12 +44,16 @@ def check_strategy(
 
     `make(space, plan)` returns a new strategy, which may leave parts of the plan aside that it has no use for, but not the seed
     and the number of configurations. objectives: how many results have; above 1 for strategies that say they take several.
+    Raises `ValueError` where `asks` or `objectives` is below 1.
 
     What is tried: two strategies with one seed propose the same; one that took over an earlier process goes on as it would have;
     each proposal lies in the space, also where it was narrowed, where leaves hold one value and where only one configuration is
     left; many workers, results in any order, failures (some, or all), losses that are no numbers, and hard limits that are broken
     are survived; the process's own chance isn't touched; a search with an end is done, with all configurations closed.
     """
+    for name, count in (("asks", asks), ("objectives", objectives)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
     space = example_space() if space is None else space
     plan = Plan(EPOCHS, objectives=objectives)
     first, second = (Rehearsal(make, space, plan) for _ in range(2))
@@ -92,7 +96,7 @@ def _check_single(rehearsal: Rehearsal) -> None:
     """Run a search that has only one configuration to propose: it may go on, or be done."""
     for _ in range(PATIENCE):
         numbers = {proposal.number for proposal in rehearsal.asked}
-        if len(numbers) >= ALIKE or (rehearsal.strategy.done and not rehearsal.running):
+        if len(numbers) >= ALIKE or (rehearsal.done and not rehearsal.running):
             return
         rehearsal.step()
     raise AssertionError(f"in a space of one configuration a search must go on or be done, got neither in {PATIENCE} steps")
@@ -102,12 +106,12 @@ def _check_end(rehearsal: Rehearsal) -> None:
     """Run a search with an end; raise `AssertionError` where it doesn't, or isn't tidy afterwards."""
     count = rehearsal.plan.n_trials
     for _ in range(PATIENCE):
-        if rehearsal.strategy.done and not rehearsal.running:
+        if rehearsal.done and not rehearsal.running:
             break
         rehearsal.step()
-    strategy, numbers = rehearsal.strategy, {proposal.number for proposal in rehearsal.asked}
-    require(strategy.done, f"a search of {count} configurations must be done after {PATIENCE} steps")
+    numbers = {proposal.number for proposal in rehearsal.asked}
+    require(rehearsal.done, f"a search of {count} configurations must be done after {PATIENCE} steps")
     require(len(numbers) == count, f"a search of {count} configurations must propose as many, got {len(numbers)}")
-    rest = strategy.ask(rehearsal.workers)
-    require(not rest and strategy.done, "a strategy that said it is done must propose nothing, and stay done")
-    require(numbers <= strategy.closed, "all configurations must be closed when the search is done")
+    rest = rehearsal.strategy.ask(rehearsal.workers)
+    require(not rest and rehearsal.done, "a strategy that said it is done must propose nothing, and stay done")
+    require(numbers <= rehearsal.closed, "all configurations must be closed when the search is done")

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -31,6 +32,10 @@ class Broken:
     @property
     def closed(self) -> frozenset[int]:
         return self.sound.closed
+
+    @property
+    def infeasible(self) -> int:
+        return self.sound.infeasible
 
     def ask(self, room: int) -> list[Proposal]:
         return self.sound.ask(room)
@@ -181,6 +186,34 @@ class Stubborn(Broken):
         self.sound.tell([Result(r.proposal, 0.0, ended=False) for r in results])
 
 
+class Uncounted(Broken):
+    @property
+    def infeasible(self) -> int:
+        raise AttributeError("'Uncounted' object has no attribute 'infeasible'")
+
+
+class Silent(Broken):
+    def ask(self, room: int) -> list[Proposal]:
+        return cast(Any, None)
+
+
+class Bare(Broken):
+    def ask(self, room: int) -> list[Proposal]:
+        return cast(Any, [proposal.configuration for proposal in self.sound.ask(room)])
+
+
+class Listing(Broken):
+    @property
+    def closed(self) -> frozenset[int]:
+        return cast(Any, sorted(self.sound.closed))
+
+
+class Undecided(Broken):
+    @property
+    def done(self) -> bool:
+        raise RuntimeError("who knows")
+
+
 @pytest.mark.parametrize(
     ("make", "law"),
     [
@@ -204,11 +237,22 @@ class Stubborn(Broken):
         (Endless, "must propose something when nothing is in training"),
         (Untidy, "must be closed when"),
         (Stubborn, "ended or failed"),
+        (Uncounted, "infeasible must not raise, got AttributeError: .* no attribute 'infeasible'"),
+        (Silent, r"ask\(3\) must return a list of Proposals, got None"),
+        (Bare, r"ask\(3\) must return a list of Proposals, got \[Configuration"),
+        (Listing, r"closed must be a set of whole numbers, got \[\]"),
+        (Undecided, "done must not raise, got RuntimeError: who knows"),
     ],
 )
 def test_a_broken_strategy_is_found_out(make: Callable[[Space[Configuration], Plan], Strategy], law: str):
     with pytest.raises(AssertionError, match=law):
         check_strategy(make, asks=40)
+
+
+@pytest.mark.parametrize("counts", [{"asks": 0}, {"objectives": 0}])
+def test_a_kit_that_would_try_nothing_is_refused(counts: dict[str, int]):
+    with pytest.raises(ValueError, match=f"{next(iter(counts))} must be at least 1, got 0"):
+        check_strategy(Broken, **counts)
 
 
 def test_a_search_with_an_end_must_come_to_it(monkeypatch: pytest.MonkeyPatch):
