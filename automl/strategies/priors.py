@@ -49,7 +49,8 @@ def guesses(space: Space[F], prior: Mapping[str, Scalar]) -> dict[str, Leaf]:
         named = {path: leaf for path, leaf in leaves.items() if names(pattern, path)}
         if not named:
             known = {f"*/{path.rpartition('/')[2]}" for path in leaves} if "*" in pattern else set(leaves)
-            raise SpaceError(f"prior: {space.family.__name__} has no decision at {pattern!r}{nearest(pattern, known)}")
+            why = _unsearched(pattern, leaves)
+            raise SpaceError(f"prior: {space.family.__name__} has no decision at {pattern!r}{why or nearest(pattern, known)}")
         held = {path: leaf for path, leaf in named.items() if leaf.typed(value) in leaf}
         if not held:
             leaf = next(iter(named.values()))
@@ -58,6 +59,17 @@ def guesses(space: Space[F], prior: Mapping[str, Scalar]) -> dict[str, Leaf]:
             path: cast(Leaf, dataclasses.replace(cast(Any, leaf), default=leaf.typed(value))) for path, leaf in held.items()
         }
     return found
+
+
+def _unsearched(pattern: str, leaves: Mapping[str, Leaf]) -> str:
+    """Return that a path is of a family that isn't searched, or an empty string."""
+    parts = pattern.split("/")
+    for i in range(1, len(parts) - 1):
+        parent, family = "/".join(parts[:i]), parts[i]
+        kinds = leaves.get(f"{parent}/kind")
+        if kinds is not None and family not in kinds:
+            return f": {family!r} isn't searched here; {parent}/kind must be {kinds.describe()}{kinds.hint(family)}"
+    return ""
 
 
 def space_with_guess(space: Space[F], prior: Mapping[str, Scalar]) -> Space[F]:

@@ -124,6 +124,12 @@ def test_a_guess_outside_of_the_space_is_refused(prior: Mapping[str, Scalar], me
         strategy_for("random", Space(Task), Plan(9, prior=prior))
 
 
+def test_a_guess_of_a_family_that_is_not_searched_says_so():
+    message = r"no decision at 'architecture/ResNet/dropout': 'ResNet' isn't searched here; architecture/kind must be .*MLP"
+    with pytest.raises(SpaceError, match=message):
+        guesses(example_space(), {"architecture/ResNet/dropout": 0.1})
+
+
 def test_a_narrowed_space_is_respected():
     with pytest.raises(SpaceError, match=r"rate must be a float in \[0.1, 1.0\], got 0.01; the nearest is 0.1"):
         strategy_for("random", Space(Task, {"rate": Float(0.1, 1.0)}), Plan(9, prior={"rate": 0.01}))
