@@ -88,11 +88,16 @@ def squared_distances(x: Array, z: Array) -> Array:
     return np.maximum(d, 0.0, out=d)
 
 
-def matern(squared: Array) -> tuple[Array, Array]:
-    """Return Matern 5/2 of squared distances, and -2 times its derivative by them."""
+def matern(squared: Array) -> Array:
+    """Return Matern 5/2 of squared distances."""
     s = np.sqrt(5 * squared)
-    e = np.exp(-s)
-    return (1 + s + s * s / 3) * e, 5 / 3 * (1 + s) * e
+    return np.asarray((1 + s + s * s / 3) * np.exp(-s))
+
+
+def fall(squared: Array) -> Array:
+    """Return -2 times the derivative of `matern` by the squared distances."""
+    s = np.sqrt(5 * squared)
+    return np.asarray(5 / 3 * (1 + s) * np.exp(-s))
 
 
 def fitted(data: Data, groups: int) -> Kernel:
@@ -115,7 +120,8 @@ def fitted(data: Data, groups: int) -> Kernel:
 def likelihood(kernel: Kernel, data: Data, gaps: Array) -> tuple[float, Array]:
     """Return the negative log likelihood (without its constant) and its slope by the logarithms of all hyperparameters."""
     z = data.x / kernel.scales[data.groups]
-    m, slope = matern(squared_distances(z, z))
+    squared = squared_distances(z, z)
+    m, slope = matern(squared), fall(squared)
     line = kernel.trend * (z @ z.T)
     m += line
     over = kernel.curve * np.exp(-0.5 * gaps / kernel.curve_scale**2)
@@ -176,7 +182,8 @@ class Posterior:
         full = self._solved(k)
         if (stops == 1.0).all():
             return Belief(self._kernel, z, stops, k @ self._alpha, (full, full))
-        told = self._solved(covariance(self._kernel, m, (stops[:, None] - self._t) ** 2))
+        ends = stops[:1] if (stops == stops[:1]).all() else stops[:, None]
+        told = self._solved(covariance(self._kernel, m, (ends - self._t) ** 2))
         return Belief(self._kernel, z, stops, k @ self._alpha, (full, told))
 
     def _solved(self, k: Array) -> Array:
@@ -232,4 +239,4 @@ def _similarity(kernel: Kernel, x: Array, z: Array) -> Array:
     own = min(x.shape[1], z.shape[1])
     squared = squared_distances(x[:, :own], z[:, :own])
     squared += (x[:, own:] ** 2).sum(axis=1)[:, None] + (z[:, own:] ** 2).sum(axis=1)
-    return np.asarray(matern(squared)[0] + kernel.trend * (x[:, :own] @ z[:, :own].T))
+    return np.asarray(matern(squared) + kernel.trend * (x[:, :own] @ z[:, :own].T))

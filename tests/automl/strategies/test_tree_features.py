@@ -98,7 +98,7 @@ def test_the_kernel_of_nested_configurations_is_positive_semidefinite(space: Spa
     tree, columns, rng = Tree(space), Columns(), random.Random(1)
     rows = sketched([tree.of(sample(space, rng)) for _ in range(60)])
     features = columns.encoded(rows.layout, rows.units)
-    k = matern(squared_distances(features, features))[0]
+    k = matern(squared_distances(features, features))
     assert np.linalg.eigvalsh(k).min() > -1e-10
 
 
