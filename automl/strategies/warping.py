@@ -20,8 +20,8 @@ class Warp:
     """A rising function of the loss, and its scale.
 
     Chosen by a few runs on LCBench's development tasks, at budgets of 10 and 20 trainings, among others against losses as they
-    are, by rank, and as logarithms of the distance to the best. What bends from the median on instead of the mean was as good there,
-    but worse on NAS-Bench-201, as it makes too much of the differences among the best.
+    are, by rank, and as logarithms of the distance to the best. What bends from the median on instead of the mean was as good
+    there, but worse on NAS-Bench-201, as it makes too much of the differences among the best.
     """
 
     middle: float
