@@ -2,7 +2,6 @@
 
 import logging
 import random
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -215,25 +214,6 @@ def test_names_of_what_is_given():
         strategy_for("optuna:CmaEsSampler", example_space(), Plan(9))
     with pytest.raises(OptionError, match=r"must be one of auto, .* got 3"):
         strategy_name(3)
-
-
-@pytest.mark.parametrize("name", ["cmaes", "nsga2"])
-def test_an_ask_grows_no_faster_than_the_trials(name: str):
-    known = full("random").ask(300)
-    strategy = strategy_for(name, example_space(), Plan(9, schedule="full"))
-    strategy.adopt(known)
-    results = [Result(proposal, random.Random(proposal.number).random(), ended=True) for proposal in known]
-    took = []
-    for part in (results[:30], results[30:]):
-        strategy.tell(part)
-        took.append(min(_seconds_of_an_ask(strategy) for _ in range(5)))
-    assert took[1] < 20 * took[0]
-
-
-def _seconds_of_an_ask(strategy: Strategy) -> float:
-    began = time.process_time()
-    strategy.ask(1)
-    return time.process_time() - began
 
 
 @pytest.mark.parametrize(("name", "asks"), [("cmaes", 30), ("nsga2", 70), ("gp", 12)])

@@ -3,7 +3,6 @@
 import itertools
 import math
 import random
-import time
 
 import pytest
 from hypothesis import given
@@ -90,15 +89,3 @@ def test_only_the_front_has_a_volume_and_more_points_have_no_less(points, refere
 def test_a_volume_is_of_two_objectives():
     with pytest.raises(ValueError, match="two objectives"):
         hypervolume([(1.0, 2.0, 3.0)], (4.0, 4.0))
-
-
-def test_a_front_costs_far_less_than_all_pairs():
-    chance = random.Random(0)
-    points = [(chance.random(), chance.random()) for _ in range(10_000)]
-    assert _seconds(points) < 50 * min(_seconds(points[:1_000]) for _ in range(3))  # with all pairs it would be 100 times
-
-
-def _seconds(points):
-    began = time.process_time()
-    front(points)
-    return time.process_time() - began
