@@ -12,9 +12,9 @@ import pytest
 from automl.errors import OptionError
 from automl.strategies import strategy_for, strategy_name
 from automl.strategies.base import Plan, Result, Strategy
+from automl.strategies.checked import Checked
 from automl.strategies.optuna_suggester import GaussianProcess, StudySuggester, cmaes, nsga2
 from automl.strategies.ranking import ENOUGH
-from automl.strategies.schedules import FullTraining
 from automl.testing import example_space
 from search_spaces.configuration import Configuration
 from search_spaces.language import Float, Searchable, Space
@@ -208,7 +208,7 @@ def test_names_of_what_is_given():
     assert strategy_name(optuna.samplers.CmaEsSampler()) == "optuna:CmaEsSampler"
     assert strategy_name(mine).startswith("own:")
     assert strategy_name("tpe") == "tpe"
-    assert isinstance(strategy_for(mine, example_space(), Plan(9)), FullTraining)
+    assert isinstance(strategy_for(mine, example_space(), Plan(9)), Checked)
     assert strategy_name("optuna:CmaEsSampler", is_record=True) == "optuna:CmaEsSampler"
     with pytest.raises(OptionError, match=r"must be one of auto, .* got 'optuna:CmaEsSampler'"):
         strategy_for("optuna:CmaEsSampler", example_space(), Plan(9))
