@@ -19,12 +19,12 @@ from automl.strategies.tree_features import Layout
 
 __all__ = ["Candidates", "Rows", "sketched"]
 
-RANDOM = 400  # rows at random
-SHAPES = 16  # random shapes that these are of, where a space has many
+RANDOM = 400  # rows at random, where a space has one shape
+SHAPES, EACH = 8, 25  # random shapes, and rows at random of each, where it has many
 STEPS = 100  # rows around each of the best
 CROSSED = 20  # rows that mix each of the best with another
-MOVED = 6  # structural moves from each of the best
-AFTER = 10  # rows for each such move
+MOVED = 4  # structural moves from each of the best
+AFTER = 5  # rows for each such move
 CHANGES = 3  # decisions that a row changes on average, where they are many, else this share:
 CHANGED = 0.25
 ENDS = 0.1  # share of changes that go to an end of the range
@@ -70,7 +70,7 @@ class Candidates(Generic[F]):
         moved = [self._moved(sketch, best) for sketch in best for _ in range(MOVED)] if nested else []
         layout = Layout(sketch.shape for sketch in (*drawn, *best, *moved))
         bases = [
-            _repeated(drawn, RANDOM // len(drawn)),
+            _repeated(drawn, RANDOM if len(drawn) == 1 else EACH),
             _repeated(best, CROSSED),
             _repeated(best, STEPS),
             _repeated(moved, AFTER),

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dpotri
 from scipy.optimize import minimize
 
@@ -83,22 +83,25 @@ def usual_scale(groups: int) -> float:
     return SCALE * math.sqrt(max(groups, 1) / REFERENCE)
 
 
-def squared_distances(x: Array, z: Array) -> Array:
-    """Return the squared distances (n, m) of the rows of `x` (n, d) and `z` (m, d)."""
-    d: Array = (x * x).sum(axis=1)[:, None] + (z * z).sum(axis=1) - 2 * (x @ z.T)
+def squared_distances(x: Array, z: Array, products: Array) -> Array:
+    """Return the squared distances (n, m) of the rows of `x` (n, d) and `z` (m, d), whose products are `x @ z.T`."""
+    d: Array = -2 * products
+    d += (x * x).sum(axis=1)[:, None]
+    d += (z * z).sum(axis=1)
     return np.maximum(d, 0.0, out=d)
 
 
-def matern(squared: Array) -> Array:
-    """Return Matern 5/2 of squared distances."""
+def matern(squared: Array) -> tuple[Array, Array]:
+    """Return Matern 5/2 of squared distances, and -2 times its derivative by them."""
     s = np.sqrt(5 * squared)
-    return np.asarray((1 + s + s * s / 3) * np.exp(-s))
-
-
-def fall(squared: Array) -> Array:
-    """Return -2 times the derivative of `matern` by the squared distances."""
-    s = np.sqrt(5 * squared)
-    return np.asarray(5 / 3 * (1 + s) * np.exp(-s))
+    falling = np.exp(-s)
+    s += 1
+    s *= falling
+    falling *= 5 / 3
+    falling *= squared
+    falling += s
+    s *= 5 / 3
+    return falling, s
 
 
 def fitted(data: Data, groups: int) -> Kernel:
@@ -121,9 +124,9 @@ def fitted(data: Data, groups: int) -> Kernel:
 def likelihood(kernel: Kernel, data: Data, gaps: Array) -> tuple[float, Array]:
     """Return the negative log likelihood (without its constant) and its slope by the logarithms of all hyperparameters."""
     z = data.x / kernel.scales[data.groups]
-    squared = squared_distances(z, z)
-    m, slope = matern(squared), fall(squared)
-    line = kernel.trend * (z @ z.T)
+    line = z @ z.T
+    m, slope = matern(squared_distances(z, z, line))
+    line *= kernel.trend
     m += line
     over = kernel.curve * np.exp(-0.5 * gaps / kernel.curve_scale**2)
     shared = kernel.shared * np.exp(-0.5 * gaps / kernel.shared_scale**2)
@@ -134,21 +137,20 @@ def likelihood(kernel: Kernel, data: Data, gaps: Array) -> tuple[float, Array]:
     except np.linalg.LinAlgError:
         return 1e10, np.zeros(len(kernel.scales) + len(OTHERS))
     alpha = cho_solve((factor, True), data.y)
-    inverse = dpotri(factor, lower=1)[0]
-    w = np.tril(inverse, -1)
-    w = 0.5 * (w + w.T + np.diag(np.diag(inverse)) - np.outer(alpha, alpha))
-    h = w * slope * (kernel.steady + over)
+    w = 0.5 * (symmetric(dpotri(factor, lower=1)[0]) - np.outer(alpha, alpha))
     straight = w * (kernel.steady + over)
+    h = straight * slope
     columns = 2 * ((z * z * h.sum(axis=1)[:, None]).sum(axis=0) - (z * ((h + kernel.trend * straight) @ z)).sum(axis=0))
     scales = np.bincount(data.groups, columns, minlength=len(kernel.scales))
-    curves = w * m * over
+    steady, w_shared = w * m, w * shared
+    curves = steady * over
     others = (
-        float((w * shared * gaps).sum()) / kernel.shared_scale**2,
-        float((curves * gaps).sum()) / kernel.curve_scale**2,
-        float((w * shared).sum()),
-        kernel.steady * float((w * m).sum()),
+        float(np.vdot(w_shared, gaps)) / kernel.shared_scale**2,
+        float(np.vdot(curves, gaps)) / kernel.curve_scale**2,
+        float(w_shared.sum()),
+        kernel.steady * float(steady.sum()),
         float(curves.sum()),
-        float((straight * line).sum()),
+        float(np.vdot(straight, line)),
         kernel.noise * float(np.trace(w)),
     )
     value = 0.5 * float(data.y @ alpha) + float(np.log(np.diag(factor)).sum())
@@ -167,8 +169,9 @@ class Posterior:
         self._t = data.t
         k = covariance(kernel, _similarity(kernel, self._z, self._z), (self._t[:, None] - self._t) ** 2)
         k[np.diag_indices_from(k)] += kernel.noise + JITTER
-        self._factor = cholesky(k, lower=True)
-        self._alpha = cho_solve((self._factor, True), data.y)
+        factor = cholesky(k, lower=True)
+        self._alpha = cho_solve((factor, True), data.y)
+        self._inverse = symmetric(dpotri(factor, lower=1)[0])
 
     def mean(self, z: Array, t: Array) -> Array:
         """Return what is expected of configurations at epochs (m,)."""
@@ -179,34 +182,31 @@ class Posterior:
     def belief(self, z: Array, stops: Array) -> Belief:
         """Return what is believed of configurations at full budget, and of what they tell at epochs `stops` (m,)."""
         m = _similarity(self._kernel, z, self._z)
-        k = covariance(self._kernel, m, (1.0 - self._t) ** 2)
-        full = self._solved(k)
-        if (stops == 1.0).all():
-            return Belief(self._kernel, z, stops, k @ self._alpha, (full, full))
-        ends = stops[:1] if (stops == stops[:1]).all() else stops[:, None]
-        told = self._solved(covariance(self._kernel, m, (ends - self._t) ** 2))
-        return Belief(self._kernel, z, stops, k @ self._alpha, (full, told))
-
-    def _solved(self, k: Array) -> Array:
-        return np.asarray(solve_triangular(self._factor, k.T, lower=True, check_finite=False))
+        full = covariance(self._kernel, m, (1.0 - self._t) ** 2)
+        told = full
+        if not (stops == 1.0).all():
+            ends = stops[:1] if (stops == stops[:1]).all() else stops[:, None]
+            told = covariance(self._kernel, m, (ends - self._t) ** 2)
+        return Belief(self._kernel, (z, stops), full @ self._alpha, (full, told, told @ self._inverse))
 
 
 class Belief:
     """What is believed of some configurations at full budget, and how much of it the next observation of each would tell.
 
-    mean: at full budget (m,). solved: covariances with the data, times the inverse factor: at full budget and at the epochs
-    `stops` (data, m). gain: by how much the mean moves with an observation at `stops`, as a standard deviation (m,); that of the
-    value itself where `stops` is full budget, but for the noise.
+    at: z (m, columns) and the epochs `stops` (m,). mean: at full budget (m,). known: covariances with the data at full budget and
+    at `stops`, and the latter times the inverse of those of the data (all (m, data)). gain: by how much the mean moves with an
+    observation at `stops`, as a standard deviation (m,); that of the value itself where `stops` is full budget, but for the noise.
     """
 
-    def __init__(self, kernel: Kernel, z: Array, stops: Array, mean: Array, solved: tuple[Array, Array]) -> None:
+    def __init__(self, kernel: Kernel, at: tuple[Array, Array], mean: Array, known: tuple[Array, Array, Array]) -> None:
         self.mean = mean
-        self._kernel, self._z, self._stops = kernel, z, stops
-        self._parts = [solved]
-        full, told = solved
-        m = 1 + kernel.trend * (z * z).sum(axis=1)
-        self._told = covariance(kernel, m, 0.0) + kernel.noise + JITTER - (told * told).sum(axis=0)
-        self._joint = covariance(kernel, m, (1.0 - stops) ** 2) - (full * told).sum(axis=0)
+        self._kernel, self._known = kernel, known
+        self._z, self._stops = at
+        self._believed: list[tuple[Array, Array]] = []
+        full, told, solved = known
+        m = 1 + kernel.trend * (self._z * self._z).sum(axis=1)
+        self._told = covariance(kernel, m, 0.0) + kernel.noise + JITTER - np.einsum("ij,ij->i", told, solved)
+        self._joint = covariance(kernel, m, (1.0 - self._stops) ** 2) - np.einsum("ij,ij->i", full, solved)
 
     @property
     def gain(self) -> Array:
@@ -216,14 +216,15 @@ class Belief:
     def believe(self, i: int) -> None:
         """Take the observation of configuration `i` for made, with what is expected of it: means stay, less is to be gained."""
         m = _similarity(self._kernel, self._z, self._z[i : i + 1])[:, 0]
-        full = covariance(self._kernel, m, (1.0 - self._stops[i]) ** 2)
-        told = covariance(self._kernel, m, (self._stops - self._stops[i]) ** 2)
-        for solved in self._parts:
-            full = full - solved[1][:, i] @ solved[0]
-            told = told - solved[1][:, i] @ solved[1]
+        solved = self._known[2][i]
+        full = covariance(self._kernel, m, (1.0 - self._stops[i]) ** 2) - self._known[0] @ solved
+        told = covariance(self._kernel, m, (self._stops - self._stops[i]) ** 2) - self._known[1] @ solved
+        for earlier_full, earlier_told in self._believed:
+            full = full - earlier_told[i] * earlier_full
+            told = told - earlier_told[i] * earlier_told
         scale = math.sqrt(max(told[i] + self._kernel.noise, JITTER))
         full, told = full / scale, told / scale
-        self._parts.append((full[None], told[None]))
+        self._believed.append((full, told))
         self._told = self._told - told * told
         self._joint = self._joint - full * told
 
@@ -235,9 +236,17 @@ def covariance(kernel: Kernel, m: Array, gaps: Array | float) -> Array:
     return np.asarray(shared + m * over)
 
 
+def symmetric(lower: Array) -> Array:
+    """Return the symmetric matrix with this lower triangle."""
+    below = np.tril(lower, -1)
+    return np.asarray(below + below.T + np.diag(np.diag(lower)))
+
+
 def _similarity(kernel: Kernel, x: Array, z: Array) -> Array:
     """Return the kernel over configurations (n, m), in length scales; one of the two may have more columns than the other."""
     own = min(x.shape[1], z.shape[1])
-    squared = squared_distances(x[:, :own], z[:, :own])
-    squared += (x[:, own:] ** 2).sum(axis=1)[:, None] + (z[:, own:] ** 2).sum(axis=1)
-    return np.asarray(matern(squared) + kernel.trend * (x[:, :own] @ z[:, :own].T))
+    products = x[:, :own] @ z[:, :own].T
+    similar, _ = matern(squared_distances(x, z, products))
+    products *= kernel.trend
+    similar += products
+    return similar

@@ -25,7 +25,8 @@ KERNEL = Kernel(np.array([0.4, 0.8]), 0.5, 0.4, 0.6, 0.9, 0.3, 0.2, 1e-2)
 
 def direct(x: Array, t: Array, z: Array, u: Array) -> Array:
     scales = KERNEL.scales[np.array([0, 1, 1])]
-    m = matern(distances(x / scales, z / scales)) + KERNEL.trend * (x / scales) @ (z / scales).T
+    products = (x / scales) @ (z / scales).T
+    m = matern(distances(x / scales, z / scales, products))[0] + KERNEL.trend * products
     return covariance(KERNEL, m, (t[:, None] - u) ** 2)
 
 

@@ -71,7 +71,7 @@ def test_two_options_are_one_apart_and_absent_ones_halfway():
     tree = Tree(SPACE)
     rows = [tree.of(Net(activation=name, blocks=blocks)) for name, blocks in (("relu", ()), ("silu", ()), ("relu", (Plain(),)))]
     x = np.array([np.resize(columns.row(row), 40) * (np.arange(40) < len(columns.row(row))) for row in rows])
-    squared = squared_distances(x, x)
+    squared = squared_distances(x, x, x @ x.T)
     assert squared[0, 1] == pytest.approx(1.0)
     names = [name for name in columns.names if name.startswith("blocks/0/kind")]
     assert sorted(names) == ["blocks/0/kind='Plain'", "blocks/0/kind='Residual'"]
@@ -98,7 +98,7 @@ def test_the_kernel_of_nested_configurations_is_positive_semidefinite(space: Spa
     tree, columns, rng = Tree(space), Columns(), random.Random(1)
     rows = sketched([tree.of(sample(space, rng)) for _ in range(60)])
     features = columns.encoded(rows.layout, rows.units)
-    k = matern(squared_distances(features, features))
+    k, _ = matern(squared_distances(features, features, features @ features.T))
     assert np.linalg.eigvalsh(k).min() > -1e-10
 
 
