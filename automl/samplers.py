@@ -33,6 +33,7 @@ from automl.strategies.base import Plan, Proposal, Result, Suggester
 from automl.strategies.bayes import Bayes
 from automl.strategies.evolution import Evolution, Variant, sentence
 from automl.study_space import Outline, Profile, StudySpace, leaf_of, outline, to_leaf, to_parameter
+from search_spaces.base import plain
 from search_spaces.language import Searchable, Space
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ class StudySampler(BaseSampler, ABC):
     _several: ClassVar[bool] = True
 
     def __init__(self, *, seed: int | None = None, startup: int = STARTUP) -> None:
-        if startup < 1:
-            raise OptionError(f"startup must be at least 1, got {startup}")
+        if type(plain(startup)) is not int or startup < 1:
+            raise OptionError(f"startup must be a whole number, at least 1, got {startup!r}")
+        if seed is not None and type(plain(seed)) is not int:
+            raise OptionError(f"seed must be a whole number, or None, got {seed!r}")
         self._seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         self._startup = startup
         self._known: _Known | None = None

@@ -43,7 +43,7 @@ from automl.strategies.operators import (
 )
 from automl.strategies.ranking import ENOUGH, Ranking
 from automl.strategies.start import near_default
-from search_spaces.base import Infeasible
+from search_spaces.base import Infeasible, plain
 from search_spaces.language import Searchable, Space
 from search_spaces.variation import keeping, sample
 
@@ -72,7 +72,9 @@ def children(parent: Selection, step: float = STEP) -> Variation:
 
 
 def sentence(variant: Variant, population: int | None) -> Sentence:
-    """Return the algorithm of a variant with so many members. Raises `OptionError` for an unknown variant."""
+    """Return the algorithm of a variant with so many members. Raises `OptionError` for another variant or too few members."""
+    if population is not None and (type(plain(population)) is not int or population < 2):
+        raise OptionError(f"population must be a whole number, at least 2, got {population!r}")
     steady = children(tournament(WARM))
     sentences: dict[str, Sentence] = {
         "aging": Sentence(last(population or AGES), lambda _: steady),
@@ -97,10 +99,9 @@ class Evolution(Generic[F]):
 
     def __init__(self, space: Space[F], plan: Plan[F], variant: Variant = "aging", population: int | None = None) -> None:
         """Take a space. population: how many survive; each variant has a number of its own. Raises `OptionError`."""
-        if population is not None and population < 2:
-            raise OptionError(f"population must be at least 2, got {population}")
         several = plan.objectives > 1
-        self._sentence = sentence("elitist", population or FRONTS) if several else sentence(variant, population)
+        own = sentence(variant, population)
+        self._sentence = sentence("elitist", population or FRONTS) if several else own
         self._space = space
         self._seed = plan.seed
         self._enqueued = len(plan.enqueue)

@@ -195,7 +195,7 @@ class Belief:
 
     at: z (m, columns) and the epochs `stops` (m,). mean: at full budget (m,). known: covariances with the data at full budget and
     at `stops`, and the latter times the inverse of those of the data (all (m, data)). gain: by how much the mean moves with an
-    observation at `stops`, as a standard deviation (m,); that of the value itself where `stops` is full budget, but for the noise.
+    observation at `stops`, as a standard deviation (m,); where `stops` is full budget, that of the value itself but for noise.
     """
 
     def __init__(self, kernel: Kernel, at: tuple[Array, Array], mean: Array, known: tuple[Array, Array, Array]) -> None:

@@ -46,6 +46,8 @@ def guesses(space: Space[F], prior: Mapping[str, Scalar]) -> dict[str, Leaf]:
     paths = every_path(space.family, "", space.searched, everything=False)
     leaves = {path: cast(Leaf, space.searched(path, domain)) for path, domain in paths if isinstance(domain, Leaf)}
     for pattern, value in prior.items():
+        if not pattern.strip("*/"):
+            raise SpaceError(f"prior: a pattern must name a decision, such as '*/lr', got {pattern!r}")
         named = {path: leaf for path, leaf in leaves.items() if names(pattern, path)}
         if not named:
             known = {f"*/{path.rpartition('/')[2]}" for path in leaves} if "*" in pattern else set(leaves)

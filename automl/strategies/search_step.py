@@ -39,6 +39,7 @@ REFINED = 5  # of the best candidates that are improved by small steps
 STEPS = 30
 ROUNDS = 2
 LEFT = 100  # candidates that stay, and more where many are wanted
+MARGIN = 0.0
 COST = 1.0  # power of the expected epochs
 
 
@@ -67,7 +68,7 @@ class Step(Generic[F]):
         means = self._model.mean(evidence.features(known), np.ones(len(known)))
         order = np.argsort(means, kind="stable")
         full = [float(means[i]) for i, number in enumerate(known) if number in evidence.full]
-        self.best = min(full, default=float(means[order[0]]))
+        self.best = min(full, default=float(means[order[0]])) - MARGIN
         self._leaders = [evidence.sketches[known[i]] for i in order[:LEADERS]]
         self._rng = rng
 

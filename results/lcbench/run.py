@@ -7,8 +7,8 @@ added, and a training that doesn't fit into what is left is charged and lost. On
 off at smaller ones. Who leads is judged by the accuracy after 52 epochs; see `comparing.standings` for who that is.
 
 Strategies: names as for `automl.search(strategy=)`, with a schedule behind a slash where it isn't the strategy's own: `tpe/full`,
-`random/hyperband`. Appends to raw.csv beside this script and leaves out what is there; `--share 1/2` and `--share 2/2` are two
-processes that share the work. Set OMP_NUM_THREADS=1.
+`random/hyperband`; and `optuna-gp`, Optuna's GPSampler in a plain study. Appends to raw.csv beside this script and leaves out
+what is there; `--share 1/2` and `--share 2/2` are two processes that share the work. Set OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from automl.simulation import simulate
+from automl.simulation import Simulation, simulate
 from automl.strategies.base import Plan
 from results.comparing import Row, run_cells, seconds_of, split_name, standings
 from results.lcbench.surrogate import DEV, EPOCHS, HELD, LCBench, Surrogate, Tuning
@@ -26,6 +26,16 @@ from results.lcbench.surrogate import DEV, EPOCHS, HELD, LCBench, Surrogate, Tun
 HERE = Path(__file__).parent
 BUDGETS = (5, 10, 20, 50, 100, 200)
 TASKS = {"dev": DEV, "held": HELD}
+OPTUNA_GP = "optuna-gp"
+
+
+def optuna_gp(benchmark: LCBench, budget: float, seed: int) -> Simulation[Tuning]:
+    """Search with Optuna's Gaussian process, as it is when nothing is set."""
+    from optuna.samplers import GPSampler
+
+    from results.optuna_study import search
+
+    return search(benchmark, GPSampler(seed=seed), budget)
 
 
 def measured(surrogate: Surrogate, budget: int, cell: tuple[str, str, int]) -> Iterator[Row]:
@@ -33,8 +43,11 @@ def measured(surrogate: Surrogate, budget: int, cell: tuple[str, str, int]) -> I
     name, task, seed = cell
     strategy, schedule = split_name(name)
     benchmark = LCBench(surrogate, task)
-    plan: Plan[Tuning] = Plan(EPOCHS, schedule=schedule)
-    simulation = simulate(strategy, benchmark, budget=budget * EPOCHS, seed=seed, plan=plan)
+    if name == OPTUNA_GP:
+        simulation = optuna_gp(benchmark, budget * EPOCHS, seed)
+    else:
+        plan: Plan[Tuning] = Plan(EPOCHS, schedule=schedule)
+        simulation = simulate(strategy, benchmark, budget=budget * EPOCHS, seed=seed, plan=plan)
     budgets = [each for each in BUDGETS if each <= budget]
     for each, leader in zip(budgets, standings(simulation.events, [each * EPOCHS for each in budgets]), strict=True):
         final = "" if leader is None else round(100 - benchmark.curve(cast(Tuning, leader.configuration))[-1], 4)

@@ -15,15 +15,14 @@ the space's default, Optuna too. Appends to raw.csv beside this script and leave
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from automl.simulation import Event, Simulation, simulate
-from automl.strategies.base import Plan, Proposal, Result
+from automl.simulation import Simulation, simulate
+from automl.strategies.base import Plan
 from results.comparing import (
     Figures,
     Row,
@@ -40,88 +39,21 @@ from results.comparing import (
 )
 from results.nested.outcomes import HERE, TABLES, Outcomes, references_of
 from search_spaces.configuration import Configuration
-from search_spaces.domains import Infeasible
-from search_spaces.language import Space
-from search_spaces.leaves import FloatRange, IntRange, Options
 
-if TYPE_CHECKING:
-    from optuna.trial import Trial
-
-    from search_spaces.base import Leaf, Scalar
-
-BUDGETS = (5, 10, 20, 50, 100)
+BUDGETS = (5, 10, 20, 50, 100, 200)
 OPTUNA, HYPERBAND = "optuna-tpe-group", "+hyperband"
 
 
 def optuna_search(benchmark: Outcomes, budget: float, seed: int, *, hyperband: bool) -> Simulation[Configuration]:
-    """Search with Optuna's TPE for nested spaces, in a study as Optuna's pages show it."""
+    """Search with Optuna's TPE for nested spaces."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    from results.optuna_study import search
+
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
-    pruner = optuna.pruners.HyperbandPruner(2, benchmark.epochs) if hyperband else optuna.pruners.NopPruner()
-    study = optuna.create_study(sampler=sampler, pruner=pruner)
-    study.enqueue_trial(parameters(benchmark.space, benchmark.space.default()))
-    simulation: Simulation[Configuration] = Simulation()
-    spent = 0.0
-    while True:
-        began = time.perf_counter()
-        trial = study.ask()
-        try:
-            configuration = suggested(benchmark.space, trial)
-        except Infeasible:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            continue
-        simulation.asks.append(time.perf_counter() - began)
-        curve, epochs, pruned = benchmark.curve(configuration), benchmark.epochs, False
-        stop = 0
-        while stop < epochs and not pruned:
-            stop = stop + 1 if hyperband else epochs
-            trial.report(float(curve[stop - 1]), stop)
-            pruned = hyperband and stop < epochs and trial.should_prune()
-        if spent + stop > budget:
-            return simulation
-        spent += stop
-        proposal = Proposal(simulation.proposed, configuration, 0, stop, epochs)
-        simulation.events.append(Event(spent, spent, Result(proposal, float(curve[stop - 1]), ended=True, seconds=stop)))
-        simulation.proposed += 1
-        began = time.perf_counter()
-        state = optuna.trial.TrialState.PRUNED if pruned else optuna.trial.TrialState.COMPLETE
-        study.tell(trial, None if pruned else float(curve[-1]), state)
-        simulation.tells.append(time.perf_counter() - began)
-
-
-def parameters(space: Space[Configuration], configuration: Configuration) -> dict[str, Scalar]:
-    """Return the parameters that a configuration has in Optuna: whole numbers of steps where a leaf has steps."""
-    made, found = dict(configuration.decisions()), {}
-
-    def choose(path: str, leaf: Leaf) -> Scalar:
-        value = made[path]
-        found[path] = value // leaf.multiple_of if isinstance(leaf, IntRange) else value  # type: ignore[operator]
-        return value
-
-    space.draw(choose)
-    return found
-
-
-def suggested(space: Space[Configuration], trial: Trial) -> Configuration:
-    """Return what Optuna suggests, one parameter for each open decision."""
-
-    def choose(path: str, leaf: Leaf) -> Scalar:
-        match leaf:
-            case FloatRange():
-                return trial.suggest_float(path, leaf.low, leaf.high, log=leaf.log)
-            case IntRange(multiple_of=1):
-                return trial.suggest_int(path, leaf.low, leaf.high, log=leaf.log)
-            case IntRange():
-                of = leaf.multiple_of
-                return of * trial.suggest_int(path, leaf.low // of, leaf.high // of, log=leaf.log)
-            case Options():
-                return trial.suggest_categorical(path, leaf.values)  # type: ignore[no-any-return]
-        raise AssertionError(f"no leaf {leaf!r}")
-
-    return space.draw(choose)
+    pruner = optuna.pruners.HyperbandPruner(2, benchmark.epochs) if hyperband else None
+    return search(benchmark, sampler, budget, pruner, benchmark.space.default())
 
 
 @cache

@@ -175,8 +175,12 @@ def test_a_sampler_serves_one_study_after_the_other():
 
 
 def test_options_are_checked():
-    with pytest.raises(OptionError, match="startup must be at least 1"):
+    with pytest.raises(OptionError, match="startup must be a whole number, at least 1"):
         EvolutionSampler(startup=0)
+    with pytest.raises(OptionError, match="startup must be a whole number, at least 1, got 'x'"):
+        EvolutionSampler(startup="x")
+    with pytest.raises(OptionError, match="seed must be a whole number, or None, got 'a'"):
+        EvolutionSampler(seed="a")
     with pytest.raises(OptionError, match="variant must be one of"):
         EvolutionSampler(variant="anealed")
 

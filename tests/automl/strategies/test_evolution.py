@@ -87,8 +87,9 @@ def test_each_variant_keeps_the_contract(variant: Variant):
 def test_an_unknown_variant_or_a_population_of_one_is_refused():
     with pytest.raises(OptionError, match="must be one of aging, elitist, annealed, got 'agng'; did you mean 'aging'"):
         Evolution(SPACE, Plan(1), "agng")  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="population must be at least 2, got 1"):
-        Evolution(SPACE, Plan(1), population=1)
+    for odd in (1, 2.5, "ten", True):
+        with pytest.raises(OptionError, match=f"population must be a whole number, at least 2, got {odd!r}"):
+            Evolution(SPACE, Plan(1), population=odd)  # type: ignore[arg-type]
 
 
 def run(outcome: Callable[[Proposal[Problem]], Result[Problem]], plan: Plan[Problem], count: int = 120) -> list[Result[Problem]]:

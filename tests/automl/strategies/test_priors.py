@@ -113,10 +113,11 @@ def test_the_space_stays_what_it_was():
     ("prior", "message"),
     [
         ({"rat": 0.1}, "prior: Task has no decision at 'rat'; did you mean 'rate'?"),
+        ({"*": 1}, "prior: a pattern must name a decision, such as '*/lr', got '*'"),
         ({"*/rat": 0.1}, "prior: Task has no decision at '*/rat'; did you mean '*/rate'?"),
         ({"rate": 3.0}, "prior: rate must be a float in [1e-05, 1.0], got 3.0; the nearest is 1.0"),
         ({"kind": "B"}, "prior: kind must be one of 'a', 'b', 'c', got 'B'; did you mean 'b'?"),
-        ({"*": "nothing"}, "prior: * must be"),
+        ({"*e": "nothing"}, "prior: *e must be"),
     ],
 )
 def test_a_guess_outside_of_the_space_is_refused(prior: Mapping[str, Scalar], message: str):
