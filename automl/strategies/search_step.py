@@ -6,6 +6,9 @@ gradient of Frazier et al. 2009, of that one configuration). Trained in full tha
 known from paused neighbours it is nothing. It is divided by the epochs that are expected to be spent: those of the step, and
 those until full budget as likely as the mean will be better than the best.
 
+Improvements count from a margin on that grows with the number of full trainings (xi of Lizotte 2008, "Practical Bayesian
+optimization"): else a search ends with ever smaller steps around its best instead of a look at better places.
+
 Where several configurations are chosen in a step, each is believed to turn out as expected (the kriging believer; Ginsbourger et
 al. 2010), which costs little beside the model.
 """
@@ -39,7 +42,8 @@ REFINED = 5  # of the best candidates that are improved by small steps
 STEPS = 30
 ROUNDS = 2
 LEFT = 100  # candidates that stay, and more where many are wanted
-MARGIN = 0.0
+MARGIN = 0.1  # least improvement that counts, in deviations of the losses seen, once
+OVER = 10  # configurations were trained in full
 COST = 1.0  # power of the expected epochs
 
 
@@ -68,7 +72,7 @@ class Step(Generic[F]):
         means = self._model.mean(evidence.features(known), np.ones(len(known)))
         order = np.argsort(means, kind="stable")
         full = [float(means[i]) for i, number in enumerate(known) if number in evidence.full]
-        self.best = min(full, default=float(means[order[0]])) - MARGIN
+        self.best = min(full, default=float(means[order[0]])) - MARGIN * min(1.0, len(evidence.full) / OVER)
         self._leaders = [evidence.sketches[known[i]] for i in order[:LEADERS]]
         self._rng = rng
 
