@@ -40,7 +40,7 @@ from results.comparing import (
 from results.nested.outcomes import HERE, TABLES, Outcomes, references_of
 from search_spaces.configuration import Configuration
 
-BUDGETS = (5, 10, 20, 50, 100, 200)
+BUDGETS = (5, 10, 20, 50, 100)
 OPTUNA, HYPERBAND = "optuna-tpe-group", "+hyperband"
 
 
