@@ -10,11 +10,14 @@ RUN = OMP_NUM_THREADS=1 .venv/bin/python -m
 demo: .venv/installed-core
 	.venv/bin/python examples/demo.py
 
+# A file's tests stay together, in the order they are written in: they share what takes long to make.
+PYTEST = pytest --numprocesses 2 --dist loadfile
+
 test: lint
-	$(RUN) pytest -m "not slow"
+	$(RUN) $(PYTEST) -m "not slow"
 
 test-all: lint
-	$(RUN) pytest
+	$(RUN) $(PYTEST)
 
 lint: .venv/installed-all
 	$(RUN) ruff check

@@ -24,10 +24,9 @@ from optuna.trial import FrozenTrial, TrialState
 from automl.errors import OptionError
 from automl.strategies.base import F, Plan, Result, Suggester
 from automl.strategies.coding import coded
-from automl.strategies.history import History, Point, Told
+from automl.strategies.history import Point, Told
+from automl.strategies.modelled import Modelled
 from automl.strategies.optuna_samplers import LIMITS, Distributions, distribution, drawn, known_trial, new_study, quiet
-from automl.strategies.ranking import ENOUGH
-from automl.strategies.start import start
 from search_spaces.base import Infeasible, Leaf
 from search_spaces.language import Space
 from search_spaces.narrowing import every_path
@@ -44,7 +43,6 @@ PATHS_OF_GP = 20  # with 30 a suggestion takes twice as long as with 20, some te
 BEST, RECENT = 60, 40  # configurations that a Gaussian process sees
 PENDING = 20
 TRIES = 10  # infeasible draws before one is drawn at random
-TRIES_OF_GP = 2  # each is a new fit
 
 Seeded: TypeAlias = Callable[[int], BaseSampler]
 
@@ -84,7 +82,7 @@ class _Flat(Generic[F]):
         return self.point({path: coded(leaf, made[path]) for path, leaf in self._leaves.items() if path in made})
 
 
-class GaussianProcess(Generic[F]):
+class GaussianProcess(Modelled[F]):
     """A suggester: `optuna.samplers.GPSampler`, fitted anew for each suggestion.
 
     It sees the `BEST` and the `RECENT` latest configurations, and of the paths that differ among them the `PATHS_OF_GP` that most
@@ -92,40 +90,22 @@ class GaussianProcess(Generic[F]):
     the worst that it sees. What breaks hard limits is a constraint of its own.
     """
 
+    name = "gp"
+    tries = 2  # each is a new fit
+
     def __init__(self, space: Space[F], plan: Plan[F]) -> None:
-        self._space = space
-        self._seed = plan.seed
-        self._objectives = plan.objectives
+        super().__init__(space, plan)
         self._flat = _Flat(space)
-        self._history = History(space, plan.objectives)
-        self._refused: Counter[str] = Counter()
 
-    @property
-    def infeasible(self) -> int:
-        """How many draws made no network and were drawn again."""
-        return self._refused.total()
-
-    def begin(self, number: int, configuration: F) -> None:
-        """Take a configuration for running until something is observed of it."""
-        self._history.begin(number, configuration)
-
-    def observe(self, result: Result[F]) -> None:
-        """Learn from a result."""
-        self._history.observe(result)
-
-    def suggest(self, number: int) -> F:
-        """Return a configuration. Raises `Infeasible` where a bounded number of draws made no network."""
-        rng = random.Random(f"gp/{self._seed}/{number}")
-        if self._history.scored < ENOUGH:
-            return start(self._space, number, rng, self._refused)
+    def _model(self, seed: int) -> Callable[[], F]:
         with quiet():
-            study = self._study(rng.getrandbits(32))
-            for _ in range(TRIES_OF_GP):
-                try:
-                    return drawn(study.ask(), study, self._space)
-                except Infeasible as error:
-                    self._refused[str(error)] += 1
-        return sample(self._space, rng, self._refused)
+            study = self._study(seed)
+
+        def draw() -> F:
+            with quiet():
+                return drawn(study.ask(), study, self._space)
+
+        return draw
 
     def _study(self, seed: int) -> Study:
         told = self._history.told(BEST, RECENT)

@@ -180,9 +180,9 @@ def test_the_space_can_be_narrowed(tmp_path):
 
 def test_the_time_limit_holds_for_everything_from_call_to_return(tmp_path):
     started = time.monotonic()
-    result = automl.search(table(3000), target="sold", time_limit=5, out=tmp_path / "run", verbose=False)
+    result = automl.search(table(3000), target="sold", time_limit=8, out=tmp_path / "run", verbose=False)
     assert result.best.predict(table(3)).shape == (3,)
-    assert time.monotonic() - started < 5 + 2
+    assert time.monotonic() - started < 8 + 2
 
 
 def test_too_little_time_for_anything_is_a_clear_error(tmp_path):

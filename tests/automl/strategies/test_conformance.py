@@ -24,12 +24,12 @@ IN_SETS = [(name, schedule) for name, schedule in EVERY if name in {"tpe", "rand
 @pytest.fixture(autouse=True)
 def quick_gaussian_process(monkeypatch: pytest.MonkeyPatch):
     """Let Optuna's Gaussian process see little: it takes seconds otherwise."""
-    from automl.strategies import optuna_suggester
+    from automl.strategies import modelled, optuna_suggester
 
     monkeypatch.setattr(optuna_suggester, "PATHS_OF_GP", 3)
     monkeypatch.setattr(optuna_suggester, "BEST", 6)
     monkeypatch.setattr(optuna_suggester, "RECENT", 4)
-    monkeypatch.setattr(optuna_suggester, "ENOUGH", 8)
+    monkeypatch.setattr(modelled, "ENOUGH", 8)
 
 
 def make(name: str, schedule: Schedule, space: Space[Configuration], plan: Plan) -> Strategy:
