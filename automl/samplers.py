@@ -57,9 +57,10 @@ class StudySampler(BaseSampler, ABC):
     _several: ClassVar[bool] = True
 
     def __init__(self, *, seed: int | None = None, startup: int = STARTUP) -> None:
-        if type(plain(startup)) is not int or startup < 1:
+        startup, seed = plain(startup), plain(seed)
+        if type(startup) is not int or startup < 1:
             raise OptionError(f"startup must be a whole number, at least 1, got {startup!r}")
-        if seed is not None and type(plain(seed)) is not int:
+        if seed is not None and type(seed) is not int:
             raise OptionError(f"seed must be a whole number, or None, got {seed!r}")
         self._seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         self._startup = startup

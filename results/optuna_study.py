@@ -50,7 +50,8 @@ def search(
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             continue
         simulation.asks.append(time.perf_counter() - began)
-        curve, epochs = np.asarray(benchmark.curve(configuration)), benchmark.epochs
+        curve = np.asarray(benchmark.curve(configuration))
+        epochs = len(curve)
         stop = epochs if pruner is None else _stopped(trial, curve)
         if spent + stop > budget:
             return simulation

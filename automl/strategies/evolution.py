@@ -72,7 +72,7 @@ def children(parent: Selection, step: float = STEP) -> Variation:
 
 
 def sentence(variant: Variant, population: int | None) -> Sentence:
-    """Return the algorithm of a variant with so many members. Raises `OptionError` for another variant or too few members."""
+    """Return the algorithm of a variant with so many members. Raises `OptionError` for what is neither."""
     if population is not None and (type(plain(population)) is not int or population < 2):
         raise OptionError(f"population must be a whole number, at least 2, got {population!r}")
     steady = children(tournament(WARM))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky
-from scipy.linalg.lapack import dpotri
+from scipy.linalg.lapack import dpotri, dtrtri
 from scipy.optimize import minimize
 
 __all__ = ["Belief", "Data", "Kernel", "Posterior", "fitted", "likelihood"]
@@ -84,7 +84,10 @@ def usual_scale(groups: int) -> float:
 
 
 def squared_distances(x: Array, z: Array, products: Array) -> Array:
-    """Return the squared distances (n, m) of the rows of `x` (n, d) and `z` (m, d), whose products are `x @ z.T`."""
+    """Return the squared distances (n, m) of the rows of `x` and `z`, whose products are `x @ z.T`.
+
+    Where one has more columns than the other, it is as if the other were 0 in them.
+    """
     d: Array = -2 * products
     d += (x * x).sum(axis=1)[:, None]
     d += (z * z).sum(axis=1)
@@ -93,15 +96,15 @@ def squared_distances(x: Array, z: Array, products: Array) -> Array:
 
 def matern(squared: Array) -> tuple[Array, Array]:
     """Return Matern 5/2 of squared distances, and -2 times its derivative by them."""
-    s = np.sqrt(5 * squared)
-    falling = np.exp(-s)
-    s += 1
-    s *= falling
-    falling *= 5 / 3
-    falling *= squared
-    falling += s
-    s *= 5 / 3
-    return falling, s
+    slope = np.sqrt(5 * squared)
+    value = np.exp(-slope)
+    slope += 1
+    slope *= value
+    value *= 5 / 3
+    value *= squared
+    value += slope
+    slope *= 5 / 3
+    return value, slope
 
 
 def fitted(data: Data, groups: int) -> Kernel:
@@ -171,7 +174,7 @@ class Posterior:
         k[np.diag_indices_from(k)] += kernel.noise + JITTER
         factor = cholesky(k, lower=True)
         self._alpha = cho_solve((factor, True), data.y)
-        self._inverse = symmetric(dpotri(factor, lower=1)[0])
+        self._whitening = np.ascontiguousarray(dtrtri(factor, lower=1)[0].T)
 
     def mean(self, z: Array, t: Array) -> Array:
         """Return what is expected of configurations at epochs (m,)."""
@@ -182,31 +185,32 @@ class Posterior:
     def belief(self, z: Array, stops: Array) -> Belief:
         """Return what is believed of configurations at full budget, and of what they tell at epochs `stops` (m,)."""
         m = _similarity(self._kernel, z, self._z)
-        full = covariance(self._kernel, m, (1.0 - self._t) ** 2)
-        told = full
-        if not (stops == 1.0).all():
-            ends = stops[:1] if (stops == stops[:1]).all() else stops[:, None]
-            told = covariance(self._kernel, m, (ends - self._t) ** 2)
-        return Belief(self._kernel, (z, stops), full @ self._alpha, (full, told, told @ self._inverse))
+        k = covariance(self._kernel, m, (1.0 - self._t) ** 2)
+        full = k @ self._whitening
+        if (stops == 1.0).all():
+            return Belief(self._kernel, (z, stops), k @ self._alpha, (full, full))
+        ends = stops[:1] if (stops == stops[:1]).all() else stops[:, None]
+        told = covariance(self._kernel, m, (ends - self._t) ** 2) @ self._whitening
+        return Belief(self._kernel, (z, stops), k @ self._alpha, (full, told))
 
 
 class Belief:
     """What is believed of some configurations at full budget, and how much of it the next observation of each would tell.
 
-    at: z (m, columns) and the epochs `stops` (m,). mean: at full budget (m,). known: covariances with the data at full budget and
-    at `stops`, and the latter times the inverse of those of the data (all (m, data)). gain: by how much the mean moves with an
-    observation at `stops`, as a standard deviation (m,); where `stops` is full budget, that of the value itself but for noise.
+    at: z (m, columns) and the epochs `stops` (m,). mean: at full budget (m,). known: covariances with the data, times the inverse
+    of the factor of theirs: at full budget and at `stops` (both (m, data)). gain: by how much the mean moves with an observation
+    at `stops`, as a standard deviation (m,); where `stops` is full budget, that of the value itself but for noise.
     """
 
-    def __init__(self, kernel: Kernel, at: tuple[Array, Array], mean: Array, known: tuple[Array, Array, Array]) -> None:
+    def __init__(self, kernel: Kernel, at: tuple[Array, Array], mean: Array, known: tuple[Array, Array]) -> None:
         self.mean = mean
         self._kernel, self._known = kernel, known
         self._z, self._stops = at
         self._believed: list[tuple[Array, Array]] = []
-        full, told, solved = known
+        full, told = known
         m = 1 + kernel.trend * (self._z * self._z).sum(axis=1)
-        self._told = covariance(kernel, m, 0.0) + kernel.noise + JITTER - np.einsum("ij,ij->i", told, solved)
-        self._joint = covariance(kernel, m, (1.0 - self._stops) ** 2) - np.einsum("ij,ij->i", full, solved)
+        self._told = covariance(kernel, m, 0.0) + kernel.noise + JITTER - np.einsum("ij,ij->i", told, told)
+        self._joint = covariance(kernel, m, (1.0 - self._stops) ** 2) - np.einsum("ij,ij->i", full, told)
 
     @property
     def gain(self) -> Array:
@@ -216,9 +220,8 @@ class Belief:
     def believe(self, i: int) -> None:
         """Take the observation of configuration `i` for made, with what is expected of it: means stay, less is to be gained."""
         m = _similarity(self._kernel, self._z, self._z[i : i + 1])[:, 0]
-        solved = self._known[2][i]
-        full = covariance(self._kernel, m, (1.0 - self._stops[i]) ** 2) - self._known[0] @ solved
-        told = covariance(self._kernel, m, (self._stops - self._stops[i]) ** 2) - self._known[1] @ solved
+        full = covariance(self._kernel, m, (1.0 - self._stops[i]) ** 2) - self._known[0] @ self._known[1][i]
+        told = covariance(self._kernel, m, (self._stops - self._stops[i]) ** 2) - self._known[1] @ self._known[1][i]
         for earlier_full, earlier_told in self._believed:
             full = full - earlier_told[i] * earlier_full
             told = told - earlier_told[i] * earlier_told

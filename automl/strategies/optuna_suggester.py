@@ -16,6 +16,7 @@ import random
 from bisect import bisect, insort
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler
@@ -93,9 +94,9 @@ class GaussianProcess(Modelled[F]):
     name = "gp"
     tries = 2  # each is a new fit
 
-    def __init__(self, space: Space[F], plan: Plan[F]) -> None:
-        super().__init__(space, plan)
-        self._flat = _Flat(space)
+    @cached_property
+    def _flat(self) -> _Flat[F]:
+        return _Flat(self._space)
 
     def _model(self, seed: int) -> Callable[[], F]:
         with quiet():

@@ -39,14 +39,14 @@ def guesses(space: Space[F], prior: Mapping[str, Scalar]) -> dict[str, Leaf]:
     """Return the leaves that a prior speaks of by their path, each with the guess as its default.
 
     prior: values by path, or by glob as in a `Space` (`*/lr`; `length` and `kind` are named in full); the last that names a path
-    counts. A glob leaves out leaves that don't hold its value. Raises `SpaceError` for a path that the space doesn't have, and
-    for a value that no leaf at its path holds.
+    counts. A glob leaves out leaves that don't hold its value. Raises `SpaceError` for a path that the space doesn't have, for a
+    glob that names nothing but wildcards, and for a value that no leaf at its path holds.
     """
     found: dict[str, Leaf] = {}
     paths = every_path(space.family, "", space.searched, everything=False)
     leaves = {path: cast(Leaf, space.searched(path, domain)) for path, domain in paths if isinstance(domain, Leaf)}
     for pattern, value in prior.items():
-        if not pattern.strip("*/"):
+        if not pattern.strip("*?/"):
             raise SpaceError(f"prior: a pattern must name a decision, such as '*/lr', got {pattern!r}")
         named = {path: leaf for path, leaf in leaves.items() if names(pattern, path)}
         if not named:

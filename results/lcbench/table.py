@@ -1,4 +1,4 @@
-"""Tables of raw.csv (our searches) beside peers.csv (other tools): regret, clipped regret and rank, with bootstrap intervals.
+"""Tables of raw.csv (what was run here) beside peers.csv (other tools): regret, clipped regret, rank, with bootstrap intervals.
 
     python -m results.lcbench.table                      # writes table.md (tasks HELD) beside this script
     python -m results.lcbench.table --tasks dev          # writes table_dev.md
@@ -51,7 +51,7 @@ Board: TypeAlias = dict[int, dict[str, dict[tuple[str, int], float]]]  # accurac
 def accuracies(raw: Path, tasks: tuple[str, ...]) -> tuple[Board, list[str]]:
     """Return the accuracies of all who lead, NaN where nobody does, and the names of our own strategies.
 
-    Optuna's GP of peers.csv is left out where it was run again.
+    Cells of Optuna's GP in peers.csv are left out where they were run again.
     """
     board: Board = {budget: defaultdict(dict) for budget in BUDGETS}
     ours: dict[str, None] = {}
@@ -63,14 +63,11 @@ def accuracies(raw: Path, tasks: tuple[str, ...]) -> tuple[Board, list[str]]:
             else:
                 ours[name] = None
             board[int(row["budget"])][name][row["task"], int(row["seed"])] = float(row["accuracy"] or "nan")
-    is_run_again = PEERS[OPTUNA_GP] in board[BUDGETS[0]]
     for row in read(HERE / "peers.csv"):
-        if row["strategy"] == OPTUNA_GP and is_run_again:
-            continue
         for budget in BUDGETS:
             value = row.get(f"at_{budget}")
             if value and row["task"] in tasks:
-                board[budget][PEERS[row["strategy"]]][row["task"], int(row["seed"])] = float(value)
+                board[budget][PEERS[row["strategy"]]].setdefault((row["task"], int(row["seed"])), float(value))
     return board, [*ours]
 
 
@@ -139,7 +136,7 @@ def claims(plain: Board, clipped: Board, name: str) -> Iterator[str]:
     tpe = difference(plain[20].get(name, {}), plain[200].get(PEERS["optuna-tpe"], {}))
     if tpe is not None:
         yield f"- Regret of `{name}` at 20 less that of Optuna TPE at 200 (to be at most 0): {tpe.signed}, {tpe.cells} cells."
-    gp = difference(clipped[50].get(name, {}), clipped[50].get(PEERS["optuna-gp"], {}))
+    gp = difference(clipped[50].get(name, {}), clipped[50].get(PEERS[OPTUNA_GP], {}))
     if gp is not None:
         yield f"- Clipped regret of `{name}` at 50 less that of Optuna GP (to be below 0): {gp.signed}, {gp.cells} cells."
     for budget in BUDGETS:
@@ -160,7 +157,8 @@ def page(raw: Path, split: str, name: str) -> str:
         [
             f"# LCBench, {len(tasks)} tasks ({split.upper()})\n",
             f"Ours: {', '.join(f'`{each}`' for each in ours)}; {machine()}.",
-            "The others are from peers.csv. Columns: budget in full trainings. Mean [95 % interval] over tasks and seeds.\n",
+            "Optuna GP was run here too, the others are from peers.csv.",
+            "Columns: budget in full trainings. Mean [95 % interval] over tasks and seeds.\n",
             *claims(plain, clipped, name),
             "\n## Regret\n",
             grid(plain, tasks),

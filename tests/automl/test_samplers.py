@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections.abc import Callable
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -179,6 +180,7 @@ def test_options_are_checked():
         EvolutionSampler(startup=0)
     with pytest.raises(OptionError, match="startup must be a whole number, at least 1, got 'x'"):
         EvolutionSampler(startup="x")
+    assert EvolutionSampler(seed=np.int64(3), startup=np.int32(4), population=np.int64(5))._seed == 3
     with pytest.raises(OptionError, match="seed must be a whole number, or None, got 'a'"):
         EvolutionSampler(seed="a")
     with pytest.raises(OptionError, match="variant must be one of"):

@@ -45,6 +45,29 @@ def test_posterior_against_the_formula():
     assert posterior.mean(z / KERNEL.scales[d.groups], stops) == pytest.approx(told @ inverse @ d.y)
 
 
+def test_the_kernel_and_its_slope_by_the_book():
+    squared = np.array([0.0, 1e-6, 0.3, 2.0, 40.0])
+    r = np.sqrt(squared)
+    value, slope = matern(squared)
+    assert value == pytest.approx((1 + np.sqrt(5) * r + 5 / 3 * squared) * np.exp(-np.sqrt(5) * r))
+    up, down = (matern(squared[2:] + sign * 1e-6)[0] for sign in (1, -1))
+    assert slope[2:] == pytest.approx(-2 * (up - down) / 2e-6, rel=1e-5)
+    assert slope[0] == pytest.approx(5 / 3)
+
+
+def test_many_near_duplicates_and_hardly_any_noise_leave_variances_in_place():
+    rng = np.random.default_rng(3)
+    x = np.repeat(rng.random((25, 3)), 10, axis=0) + 1e-4 * rng.standard_normal((250, 3))
+    d = Data(x, rng.choice([0.3, 1.0], 250), np.sin(5 * x[:, 0]), np.array([0, 1, 1]))
+    kernel = Kernel(np.array([1.0, 3.0]), 0.5, 0.4, 2.0, 50.0, 0.3, 25.0, 1.8e-5)
+    z = np.concatenate([x[::10] + 1e-5, rng.random((25, 3))]) / kernel.scales[d.groups]
+    belief = Posterior(kernel, d).belief(z, np.full(50, 0.3))
+    for i in range(20):
+        assert (belief._told > kernel.noise + JITTER).all()
+        assert np.isfinite(belief.gain).all()
+        belief.believe(i)
+
+
 def test_to_believe_is_to_observe_what_is_expected():
     d, rng = data(), np.random.default_rng(2)
     z, stops = rng.random((6, 3)), np.array([0.3, 0.6, 1.0, 1.0, 0.3, 0.6])
