@@ -6,17 +6,12 @@ gradient of Frazier et al. 2009, of that one configuration). Trained in full tha
 known from paused neighbours it is nothing. It is divided by the epochs that are expected to be spent: those of the step, and
 those until full budget as likely as the mean will be better than the best.
 
-Better by a margin, in all of this, that grows with the number of full trainings (xi of Lizotte 2008, "Practical Bayesian
-optimization"): so that a search doesn't end with ever smaller steps around its best. results/lcbench says how it was chosen. With
-several objectives the best, and the margin, are those of the weighted sum that a step draws.
-
 Where several configurations are chosen in a step, each is believed to turn out as expected (the kriging believer; Ginsbourger et
 al. 2010), which costs little beside the model.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -44,9 +39,6 @@ REFINED = 5  # of the best candidates that are improved by small steps
 STEPS = 30
 ROUNDS = 2
 LEFT = 100  # candidates that stay, and more where many are wanted
-MARGIN = 0.1  # least improvement that counts, on the scale of the model (the losses it was given have deviation 1), once
-OVER = 10  # configurations were trained in full
-SMALL = 0.1  # what any improvement counts beside
 COST = 1.0  # power of the expected epochs
 
 
@@ -76,7 +68,6 @@ class Step(Generic[F]):
         order = np.argsort(means, kind="stable")
         full = [float(means[i]) for i, number in enumerate(known) if number in evidence.full]
         self.best = min(full, default=float(means[order[0]]))
-        self.threshold = self.best - MARGIN * min(1.0, len(evidence.full) / OVER)
         self._leaders = [evidence.sketches[known[i]] for i in order[:LEADERS]]
         self._rng = rng
 
@@ -131,9 +122,7 @@ class Step(Generic[F]):
         gain = belief.gain
         chances = ndtr((self.best - belief.mean) / gain)
         costs = stops - reached + chances * (self._total - stops)
-        large = log_improvement(belief.mean, gain, self.threshold)
-        small = log_improvement(belief.mean, gain, self.best)
-        return np.asarray(np.logaddexp(large, math.log(SMALL) + small) - COST * np.log(costs))
+        return np.asarray(log_improvement(belief.mean, gain, self.best) - COST * np.log(costs))
 
     def _believed(self, features: Array, stops: Array) -> Belief:
         rungs, at = np.unique(stops, return_inverse=True)

@@ -4,7 +4,6 @@ import random
 import statistics
 from typing import Any
 
-import numpy as np
 import pytest
 
 from automl.errors import RunError
@@ -15,7 +14,6 @@ from automl.strategies.evidence import Evidence, milestone
 from automl.strategies.freeze_thaw import FreezeThaw, rungs
 from automl.strategies.random_search import RandomSearch
 from automl.strategies.schedules import FullTraining
-from automl.strategies.search_step import Step
 from automl.testing import check_strategy
 from search_spaces.language import Choice, Float, Int, OneOf, Repeat, Searchable, Space
 
@@ -148,21 +146,6 @@ def test_the_model_stays_small():
     ranked = sorted(range(evidence.MOST + 100), key=lambda number: known.seen[number].values or ())
     assert set(ranked[: evidence.BEST]) <= set(numbers)
     assert len({milestone(count) for count in range(1, 10_000)}) < 80
-
-
-@pytest.mark.parametrize(("trained", "margin"), [(0, 0.0), (5, 0.05), (20, 0.1)])
-def test_small_improvements_count_less_once_there_are_full_trainings(trained: int, margin: float):
-    seen, rng = Evidence(SPACE, 1), random.Random(0)
-    for number in range(max(trained, 8)):
-        net = SPACE.draw(lambda _, leaf: leaf.sample(rng))
-        seen.begin(number, net)
-        stop = 9 if number < trained else 3
-        seen.observe(Result(Proposal(number, net, 0, stop, 9), loss(net), ended=False))
-    step = Step(seen, random.Random(1), [], (1, 9))
-    model, known = seen.model([], (1.0,))
-    means = model.mean(seen.features(known), np.ones(len(known)))
-    best = min((mean for mean, number in zip(means, known, strict=True) if number < trained), default=means.min())
-    assert step.threshold == pytest.approx(best - margin)
 
 
 def test_a_guess_is_followed_at_first():
