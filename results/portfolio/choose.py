@@ -9,7 +9,8 @@ Its worth: for each data set a portfolio is chosen on the others, and the regret
 with that of the default and k - 1 configurations as a search without portfolio begins with (`automl.strategies.start`: two of
 three the default with changes, the others random; the mean over 2,000 draws without replacement among the candidates drawn in
 this way). Children of good configurations (`bred`) were bred from all data sets, the one left out included, so the portfolios
-without them are judged too. Tables in HELD were neither bred from nor chosen by: their portfolio is the one that is shipped.
+without them are judged too. Tables in HELD were neither bred from nor chosen by: their portfolio is the one that is shipped. A
+portfolio is shipped where it saves at least `WORTH` of the regret.
 
     python results/portfolio/choose.py              # some seconds; writes worth.md and automl/portfolio.json
 
@@ -36,6 +37,7 @@ KINDS = {"classes": "Classes", "values": "Values"}
 LONGEST = {"Table": 6, "Image": 4}  # entries, the default included
 WORST = 2.0
 SHOWN = (2, 3, 4, 6)  # trials, the default's included
+JUDGED, WORTH = 3, 0.1  # trials, and the regret that a portfolio must save by then, one data set left out, to be shipped
 DRAWS = 2000
 
 
@@ -92,6 +94,12 @@ def left_out(table: pd.DataFrame, length: int, among: Sequence[int]) -> pd.DataF
     return pd.DataFrame.from_dict(rows, orient="index", columns=range(1, length + 1))
 
 
+def saved(own: pd.DataFrame, hows: Sequence[str], length: int) -> float:
+    """Return by how much a portfolio without bred candidates lowers the regret of `JUDGED` trials on the data set left out."""
+    found = left_out(own, length, [number for number, how in enumerate(hows) if how != "bred"])[JUDGED]
+    return float(np.mean([usual(own.loc[name], hows, JUDGED) - found[name] for name in own.index]))
+
+
 def worth(family: str, kind: str, hows: Sequence[str], length: int) -> Iterator[str]:
     """Yield the lines of the table of a family and kind."""
     table = regrets(family, kind)
@@ -135,6 +143,8 @@ def main() -> None:
             table = regrets(family, kind)
             lines += worth(family, kind, hows, LONGEST[inputs])
             own = table.drop(index=[name for name in HELD if name in table.index])
+            if saved(own, hows, LONGEST[inputs]) < WORTH:
+                continue
             for number in greedy(own, LONGEST[inputs], list(table.columns)):
                 took = seconds[(seconds["family"] == family) & (seconds["number"] == number)]["seconds"].mean()
                 print(family, kind, number, hows[number], f"regret {own[number].mean():.2f}", f"{took:.2f} s")
