@@ -25,10 +25,12 @@ lint: .venv/installed-all
 	$(RUN) mypy --strict
 
 .venv/installed-core: .venv/bin/pip pyproject.toml constraints.txt
+	@echo 'Installing packages into .venv: one to two GB, which takes some minutes.'
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 .venv/installed-all: .venv/bin/pip pyproject.toml constraints.txt
+	@echo 'Installing packages into .venv: one to two GB, which takes some minutes.'
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[ray,report,test]'
 	touch $@ .venv/installed-core
 

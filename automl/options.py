@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -47,6 +47,8 @@ class SearchOptions:
     prior: Mapping[str, Scalar] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for entry in fields(self):
+            object.__setattr__(self, entry.name, plain(getattr(self, entry.name)))
         _check_positive("time_limit", self.time_limit, "seconds")
         _check_whole("n_trials", self.n_trials, 1)
         _check_whole("epochs", self.epochs, 1)
@@ -59,6 +61,8 @@ class SearchOptions:
         _check_known("executor", self.executor, EXECUTORS)
         for name, unit in _LIMITS.items():
             _check_positive(name, getattr(self, name), unit)
+        for name in ("portfolio", "baselines", "include_baselines"):
+            _check_flag(name, getattr(self, name))
         object.__setattr__(self, "objectives", _checked_objectives(self.objectives))
         object.__setattr__(self, "prior", _checked_prior(self.prior))
         if self.time_limit is None and self.n_trials is None:
@@ -86,7 +90,8 @@ class SearchOptions:
 
 def _checked_objectives(given: object) -> tuple[str, ...]:
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise OptionError(f"objectives must be a list of names out of {', '.join(OBJECTIVES)}, got {given!r}")
+        hint = f"; give [{given!r}]" if given in tuple(OBJECTIVES) else ""
+        raise OptionError(f"objectives must be a list of names out of {', '.join(OBJECTIVES)}, got {given!r}{hint}")
     for name in given:
         _check_known("objectives", name, tuple(OBJECTIVES))
     return tuple(dict.fromkeys(given))
@@ -139,16 +144,21 @@ def path_option(name: str, value: object) -> Path:
 
 
 def _check_known(name: str, value: object, known: Sequence[str]) -> None:
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise OptionError(f"{name} must be one of {', '.join(known)}, got {value!r}{nearest(value, known)}")
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} must be True or False, got {value!r}")
 
 
 def _check_positive(name: str, value: object, unit: str) -> None:
     if value is None:
         return
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(float(value)) or float(value) <= 0:  # type: ignore[arg-type]
-        raise OptionError(f"{name} must be a positive number of {unit}, got {value!r}")
+    if not number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]
+        raise OptionError(f"{name} must be a positive number of {unit}, got {value!r:.100}")
 
 
 def _check_whole(name: str, value: object, low: int) -> None:

@@ -121,11 +121,30 @@ def simulate(
         raise OptionError(f"workers must be a whole number from 1 to {MOST_WORKERS}, got {workers!r}")
     if not _is_number(budget) or not budget > 0:
         raise OptionError(f"budget must be a number above 0, got {budget!r}")
-    if type(plain(benchmark.epochs)) is not int or benchmark.epochs < 1:
-        raise OptionError(f"benchmark.epochs must be a whole number of at least 1, got {benchmark.epochs!r}")
+    if type(plain(seed)) is not int or seed < 0:
+        raise OptionError(f"seed must be a whole number, at least 0, got {seed!r}")
+    _check_benchmark(benchmark)
+    if plan is not None and not isinstance(plan, Plan):
+        raise OptionError(f"plan must be a Plan, got {plan!r:.100}")
     given: Plan[F] = Plan(benchmark.epochs) if plan is None else plan
     told = replace(given, epochs=benchmark.epochs, seed=seed, workers=workers)
     return _Clock(strategy_for(strategy, benchmark.space, told), benchmark, budget, told).run()
+
+
+def _check_benchmark(benchmark: object) -> None:
+    """Raise `OptionError` for what isn't a `Benchmark`."""
+    if isinstance(benchmark, type):
+        name = benchmark.__name__
+        raise OptionError(f"benchmark must be an object with space, epochs and train, got the class {name}; give {name}()")
+    space, train = getattr(benchmark, "space", None), getattr(benchmark, "train", None)
+    if not isinstance(space, Space) or not callable(train):
+        raise OptionError(
+            f"benchmark must have a Space as space and a method train, got {benchmark!r:.100} with space {space!r:.100} "
+            f"and train {train!r:.100}"
+        )
+    epochs = getattr(benchmark, "epochs", None)
+    if type(plain(epochs)) is not int or plain(epochs) < 1:
+        raise OptionError(f"benchmark.epochs must be a whole number of at least 1, got {epochs!r}")
 
 
 def _check(measured: object, proposal: Proposal[F], objectives: int) -> None:
@@ -136,8 +155,12 @@ def _check(measured: object, proposal: Proposal[F], objectives: int) -> None:
     seconds, violation, others = measured.seconds, measured.violation, measured.others
     if not _is_number(seconds) or not 0 <= seconds < math.inf:
         raise OptionError(f"{train}: seconds must be a finite number of at least 0, got {seconds!r:.100}")
-    if not _is_number(violation) or not violation >= 0:
-        raise OptionError(f"{train}: violation must be a number of at least 0, got {violation!r:.100}")
+    if not _is_number(violation) or not 0 <= violation < math.inf:
+        raise OptionError(f"{train}: violation must be a finite number of at least 0, got {violation!r:.100}")
+    if violation > 0 and measured.loss is not None:
+        raise OptionError(f"{train}: loss must be None where a limit was broken, by {violation!r}, got {measured.loss!r:.100}")
+    if type(plain(measured.ended)) is not bool:
+        raise OptionError(f"{train}: ended must be True or False, got {measured.ended!r:.100}")
     if measured.loss is not None and not _is_number(measured.loss):
         raise OptionError(f"{train}: loss must be a number, or None where it failed, got {measured.loss!r:.100}")
     if not isinstance(others, tuple) or not all(_is_number(other) for other in others):

@@ -53,9 +53,9 @@ def strategy_for(given: Given[F], space: Space[F], plan: Plan[F]) -> Strategy[F]
     """Return the strategy of a name (one of `STRATEGIES`), around a sampler of Optuna's, or that a function (space, plan) makes.
 
     Where trainings are stopped early the space's schedules must be ones whose early epochs say something of the late ones: cosine
-    or constant. A function's strategy is used as it is, also where `plan.schedule` asks for another. It and freeze-thaw take of a
-    prior the default from which they begin; all others are guided by it (see `priors`). Raises `OptionError` for an unknown name,
-    `SpaceError` for an enqueued configuration or a guess outside of the space.
+    or constant. A function's strategy is used as it is, also where `plan.schedule` asks for another. Of a prior it takes the
+    default from which it begins; freeze-thaw takes that, and weights (see `guess`); all others are guided by it (see `priors`).
+    Raises `OptionError` for an unknown name, `SpaceError` for an enqueued configuration or a guess outside of the space.
     """
     name, schedule = chosen(given, plan)
     begun = space_with_guess(space, plan.prior) if plan.prior else space

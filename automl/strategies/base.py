@@ -9,7 +9,8 @@ from typing import Generic, Literal, Protocol, TypeAlias
 
 from typing_extensions import TypeVar
 
-from search_spaces.base import Scalar
+from automl.errors import OptionError
+from search_spaces.base import Scalar, plain
 from search_spaces.configuration import Configuration
 from search_spaces.language import Searchable, Space
 
@@ -66,7 +67,7 @@ class Plan(Generic[F]):
     epochs: of a full training. seed: all chance comes from it. n_trials: the number of configurations, None for no end. schedule:
     who is trained for how long; "auto" is the strategy's own choice. enqueue: configurations to try right after the default.
     prior: a user's guess of good values by path, which fades with evidence. workers: how many train at the same time. objectives:
-    how many there are, the loss included.
+    how many there are, the loss included. Raises `OptionError` for what can't be a plan.
     """
 
     epochs: int
@@ -77,6 +78,18 @@ class Plan(Generic[F]):
     prior: Mapping[str, Scalar] = field(default_factory=dict)
     workers: int = 1
     objectives: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "n_trials", "workers", "objectives"):
+            value = plain(getattr(self, name))
+            if not (name == "n_trials" and value is None) and (type(value) is not int or value < 1):
+                raise OptionError(f"Plan: {name} must be a whole number, at least 1, got {value!r:.100}")
+        enqueue: object = self.enqueue
+        if not isinstance(enqueue, tuple | list):
+            raise OptionError(f"Plan: enqueue must be a tuple of configurations, got {enqueue!r:.100}")
+        prior: object = self.prior
+        if not isinstance(prior, Mapping) or not all(isinstance(path, str) for path in prior):
+            raise OptionError(f"Plan: prior must be a dict of path: value, got {prior!r:.100}")
 
 
 class Suggester(Protocol[F]):

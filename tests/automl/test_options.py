@@ -1,6 +1,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from automl.errors import OptionError
@@ -24,6 +25,14 @@ from search_spaces.mlp import MLP
         ({"seed": -1}, "seed must be a whole number, at least 0, got -1"),
         ({"epochs": 0}, "epochs must be a whole number, at least 1, got 0"),
         ({"strategy": "tpee"}, f"strategy must be one of {', '.join(STRATEGIES)}, got 'tpee'; did you mean 'tpe'?"),
+        ({"time_limit": 10**400}, f"time_limit must be a positive number of seconds, got {10**400!r:.100}"),
+        ({"max_parameters": "many"}, "max_parameters must be a positive number of parameters, got 'many'"),
+        ({"portfolio": "no"}, "portfolio must be True or False, got 'no'"),
+        ({"baselines": None}, "baselines must be True or False, got None"),
+        (
+            {"objectives": "latency"},
+            "objectives must be a list of names out of latency, parameters, bytes, seconds, got 'latency'; give ['latency']",
+        ),
         ({"executor": "process"}, "executor must be one of processes, inline, got 'process'; did you mean 'processes'?"),
     ],
 )
@@ -31,6 +40,19 @@ def test_an_option_that_cannot_be_says_where_what_and_the_nearest_fix(given, mes
     with pytest.raises(OptionError) as error:
         SearchOptions(**given)
     assert str(error.value) == message
+
+
+def test_objectives_must_be_names():
+    with pytest.raises(OptionError, match="objectives must be one of latency"):
+        SearchOptions(objectives=[np.array([1, 2])])
+
+
+def test_numbers_of_numpy_are_numbers():
+    options = SearchOptions(
+        n_trials=np.int64(3), time_limit=np.float32(2), seed=np.uint8(1), max_bytes=np.int32(9), baselines=np.False_
+    )
+    assert options == SearchOptions(n_trials=3, time_limit=2.0, seed=1, max_bytes=9, baselines=False)
+    assert type(options.to_dict()["n_trials"]) is int
 
 
 def test_without_limits_a_search_takes_ten_minutes():

@@ -1,6 +1,7 @@
 """Simulated time: costs add up, workers overlap, what doesn't fit is lost, equal seeds give equal runs."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -119,6 +120,9 @@ def test_a_search_without_costs_ends_all_the_same(space, monkeypatch):
         ({"workers": True}, "workers must be .*got True"),
         ({"workers": 2.0}, "workers must be .*got 2.0"),
         ({"budget": 0.0}, "budget must be a number above 0"),
+        ({"seed": "a"}, "seed must be a whole number, at least 0, got 'a'"),
+        ({"seed": -1}, "seed must be a whole number, at least 0, got -1"),
+        ({"plan": {}}, "plan must be a Plan, got {}"),
         ({"budget": math.nan}, "budget must be"),
         ({"budget": "100"}, "budget must be .*got '100'"),
         ({"plan": Plan(EPOCHS, schedule=cast(Any, "halvin"))}, "schedule must be one of auto, .*did you mean 'halving'"),
@@ -127,6 +131,29 @@ def test_a_search_without_costs_ends_all_the_same(space, monkeypatch):
 def test_what_makes_no_sense_is_refused(space, options, message):
     with pytest.raises(OptionError, match=message):
         run(space, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number, at least 1, got 0"),
+        ({"n_trials": "x"}, "n_trials must be a whole number, at least 1, got 'x'"),
+        ({"n_trials": -1}, "n_trials must be a whole number, at least 1, got -1"),
+        ({"objectives": 0}, "objectives must be a whole number, at least 1, got 0"),
+        ({"enqueue": None}, "enqueue must be a tuple of configurations, got None"),
+        ({"prior": "x"}, "prior must be a dict of path: value, got 'x'"),
+        ({"prior": {3: 1}}, "prior must be a dict of path: value, got {3: 1}"),
+    ],
+)
+def test_what_is_no_plan_is_refused(given, message):
+    with pytest.raises(OptionError, match=f"Plan: {re.escape(message)}"):
+        Plan(**{"epochs": EPOCHS, **given})
+
+
+@pytest.mark.parametrize("benchmark", [None, Free, object()])
+def test_what_is_no_benchmark_is_refused(benchmark):
+    with pytest.raises(OptionError, match=r"benchmark must .*(give Free\(\)|method train)"):
+        simulate("random", benchmark, budget=9.0)
 
 
 @pytest.mark.parametrize("epochs", [0, 2.5, True, None])
@@ -157,6 +184,9 @@ class Given(Made):
         (Measurement(None, 1.0, violation=math.nan), "violation must be .*got nan"),
         (Measurement(cast(Any, "low"), 1.0), "loss must be .*got 'low'"),
         (Measurement(0.5, 1.0, cast(Any, 3.0)), "others must be a tuple of numbers, got 3.0"),
+        (Measurement(0.5, 1.0, (1.0,), violation=3.0), "loss must be None where a limit was broken, by 3.0, got 0.5"),
+        (Measurement(None, 1.0, violation=math.inf), "violation must be a finite number"),
+        (Measurement(0.5, 1.0, (1.0,), ended=cast(Any, "no")), "ended must be True or False, got 'no'"),
         (Measurement(0.5, 1.0, (1.0, 2.0)), "others must have 1 of the plan's 2 objectives, got 2"),
         (Measurement(0.5, 1.0), "others must have 1 of the plan's 2 objectives, got 0"),
     ],
