@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "raw.csv")
     parser.add_argument("--share", default="1/1")
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--against", default="tpe", help="a second strategy that all are compared with")
+    parser.add_argument("--against", default="auto", help="a second strategy that all are compared with")
     given = parser.parse_args()
     cells = [(name, task, seed) for seed in range(given.first, given.seeds) for name in given.strategies for task in given.tables]
     last = max(budget for budget in BUDGETS if budget <= given.budget)
