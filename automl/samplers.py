@@ -60,8 +60,8 @@ class StudySampler(BaseSampler, ABC):
         startup, seed = plain(startup), plain(seed)
         if type(startup) is not int or startup < 1:
             raise OptionError(f"startup must be a whole number, at least 1, got {startup!r}")
-        if seed is not None and type(seed) is not int:
-            raise OptionError(f"seed must be a whole number, or None, got {seed!r}")
+        if seed is not None and (type(seed) is not int or seed < 0):
+            raise OptionError(f"seed must be a whole number, at least 0, or None, got {seed!r}")
         self._seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         self._startup = startup
         self._known: _Known | None = None

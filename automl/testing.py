@@ -44,7 +44,7 @@ def check_strategy(
 
     `make(space, plan)` returns a new strategy, which may leave parts of the plan aside that it has no use for, but not the seed
     and the number of configurations. objectives: how many results have; above 1 for strategies that say they take several.
-    Raises `ValueError` where `asks` or `objectives` is below 1.
+    Raises `ValueError` where `asks` or `objectives` is no whole number from 1 on, `TypeError` where `make` is no function.
 
     What is tried: two strategies with one seed propose the same; one that took over an earlier process goes on as it would have;
     each proposal lies in the space, also where it was narrowed, where leaves hold one value and where only one configuration is
@@ -52,8 +52,10 @@ def check_strategy(
     are survived; the process's own chance isn't touched; a search with an end is done, with all configurations closed.
     """
     for name, count in (("asks", asks), ("objectives", objectives)):
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
+        if type(count) is not int or count < 1:
+            raise ValueError(f"{name} must be a whole number, at least 1, got {count!r}")
+    if not callable(make):
+        raise TypeError(f"make must be a function (space, plan) that returns a strategy, got {make!r:.100}")
     space = example_space() if space is None else space
     plan = Plan(EPOCHS, objectives=objectives)
     first, second = (Rehearsal(make, space, plan) for _ in range(2))

@@ -181,8 +181,9 @@ def test_options_are_checked():
     with pytest.raises(OptionError, match="startup must be a whole number, at least 1, got 'x'"):
         EvolutionSampler(startup="x")
     assert EvolutionSampler(seed=np.int64(3), startup=np.int32(4), population=np.int64(5))._seed == 3
-    with pytest.raises(OptionError, match="seed must be a whole number, or None, got 'a'"):
-        EvolutionSampler(seed="a")
+    for odd in ("a", -1, True):
+        with pytest.raises(OptionError, match=f"seed must be a whole number, at least 0, or None, got {odd!r}"):
+            EvolutionSampler(seed=odd)
     with pytest.raises(OptionError, match="variant must be one of"):
         EvolutionSampler(variant="anealed")
 

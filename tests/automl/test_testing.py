@@ -251,8 +251,10 @@ def test_a_broken_strategy_is_found_out(make: Callable[[Space[Configuration], Pl
 
 @pytest.mark.parametrize("counts", [{"asks": 0}, {"objectives": 0}])
 def test_a_kit_that_would_try_nothing_is_refused(counts: dict[str, int]):
-    with pytest.raises(ValueError, match=f"{next(iter(counts))} must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=f"{next(iter(counts))} must be a whole number, at least 1, got 0"):
         check_strategy(Broken, **counts)
+    with pytest.raises(TypeError, match=r"make must be a function \(space, plan\) that returns a strategy, got 'bayes'"):
+        check_strategy("bayes")  # type: ignore[arg-type]
 
 
 def test_a_search_with_an_end_must_come_to_it(monkeypatch: pytest.MonkeyPatch):
