@@ -128,7 +128,7 @@ def test_a_header_longer_than_the_sample(file):
         ("long.csv", CSV + "1,2,3,4,5,6\n", "y", ["4 fields", "line 32"]),
         ("quote.csv", CSV + '1,"2,3,4\n', "y", ["EOF inside string"]),
         ("bad.csv.gz", b"no gzip" * 9, "y", ["can be read"]),
-        ("cut.csv.gz", gzip.compress(CSV.encode())[:60], "y", ["can be read"]),
+        ("cut.csv.gz", gzip.compress(CSV.encode(), mtime=0)[:60], "y", ["can be read"]),
         ("typo.csv", CSV, "yy", ["target: 'yy'", "'a', 'b', 'c', 'y'", "did you mean 'y'?"]),
         ("none.csv", "a,b\n", None, ["must hold rows below its header"]),
         ("list.csv", CSV, ["y", "cc"], ["target: 'cc'", "did you mean 'c'"]),
