@@ -169,7 +169,9 @@ class Study:
         if ended:
             closed = self.strategy.closed
             self.tally.settle(closed)
-            self.run_folder.release(closed, keep=self.tally.best_numbers())
+            best = self.tally.best_numbers()
+            self.executor.keep(closed, best)
+            self.run_folder.release(closed, keep=best)
 
     def _learn(self, proposal: Proposal, outcomes: Sequence[Outcome], result: Result) -> None:
         self.strategy.tell([result])

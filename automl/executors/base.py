@@ -36,6 +36,13 @@ class Executor(Protocol):
         """
         ...
 
+    def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:
+        """See to it that the checkpoints of the best configurations (by number) lie in the folder of the run.
+
+        Those of others that are closed, which nobody will go on with, may be forgotten wherever else they are.
+        """
+        ...
+
     def stop(self) -> None:
         """Kill what runs and leave nothing behind. Stopping twice does nothing."""
         ...

@@ -44,6 +44,9 @@ class InlineExecutor:
         except Exception as error:
             raise TrialCrashed(f"running trials {[trial.number for trial in trials]} raised\n{traceback.format_exc()}") from error
 
+    def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:
+        """Do nothing: trials write into the folder of the run themselves."""
+
     def stop(self) -> None:
         self._is_stopped = True
         self._waiting.clear()

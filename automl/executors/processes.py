@@ -119,6 +119,9 @@ class ProcessesExecutor:
         ended, self._ended = self._ended, []
         return ended
 
+    def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:
+        """Do nothing: trials write into the folder of the run themselves."""
+
     def stop(self) -> None:
         self._is_stopped = True
         self._zygote.stop()
