@@ -25,7 +25,7 @@ _FILE = "run.db"
 _ADD_OUTCOME = """
 INSERT INTO outcomes VALUES (
     NULL, :ended_at, :trial, :status, :reason, :score, :epochs, :best_epoch, :seconds, :parameters, :predict_ms, :curve,
-    :weight_bytes, :latency_ms, :memory_bytes, :violation
+    :weight_bytes, :latency_ms, :memory_bytes, :violation, :host, :device, :peak_bytes, :utilisation
 )
 """
 
@@ -196,6 +196,7 @@ def _result(proposal: Proposal | str, row: sqlite3.Row | None) -> Result | None:
 
 
 def _outcome(row: sqlite3.Row) -> Outcome:
-    values = {entry.name: row[entry.name] for entry in fields(Outcome)}
+    known = frozenset(row.keys())  # a file of an earlier format has fewer
+    values = {entry.name: row[entry.name] for entry in fields(Outcome) if entry.name in known}
     curve = tuple((epoch, score) for epoch, score in json.loads(row["curve"]))
     return Outcome(**{**values, "curve": curve})

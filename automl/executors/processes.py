@@ -6,6 +6,7 @@ import math
 import os
 import selectors
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -178,8 +179,9 @@ class ProcessesExecutor:
             late = f"still running {GRACE:g} s after its deadline"
             reason = "no worker was free before its deadline" if cohort.started is None else late
         seconds = 0.0 if cohort.started is None else time.time() - cohort.started
-        share = seconds / len(cohort.trials)
-        self._ended.append((ticket, [Outcome(trial.number, status, reason, seconds=share) for trial in cohort.trials]))
+        share, host = seconds / len(cohort.trials), "" if cohort.started is None else socket.gethostname()
+        lost = [Outcome(trial.number, status, reason, seconds=share, host=host) for trial in cohort.trials]
+        self._ended.append((ticket, lost))
 
     def _forget(self, ticket: int) -> _Cohort:
         cohort = self._cohorts.pop(ticket)
