@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from automl.errors import RunError
-from automl.executors.base import TrialCrashed
+from automl.executors.base import Node, TrialCrashed
 from automl.executors.handle import Zygote
 from automl.executors.wire import Inbox, families_to_text, outcome_from_dict
 from automl.trial import Outcome, Status, Trial, trial_to_dict
@@ -119,6 +119,9 @@ class ProcessesExecutor:
             raise failure
         ended, self._ended = self._ended, []
         return ended
+
+    def nodes(self) -> tuple[Node, ...]:
+        return ()
 
     def stop(self) -> None:
         self._is_stopped = True

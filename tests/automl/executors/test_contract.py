@@ -119,6 +119,10 @@ def test_a_users_family_and_its_mistakes_are_outcomes(executor, trial):
     assert "wry as ever" in second.reason
 
 
+def test_on_one_machine_there_are_no_nodes(executor):
+    assert executor.nodes() == ()
+
+
 def test_a_passed_deadline_is_an_outcome(executor, trial):
     (outcome,) = run(executor, trial(60, deadline=time.time() - 0.5))
     assert outcome.status in {"timeout", "cut"}
