@@ -12,7 +12,7 @@ from automl.executors.base import Executor
 from automl.limits import Forecast, Limits
 from automl.metrics import metric
 from automl.objectives import Ledger
-from automl.progress import Progress, Tally
+from automl.progress import Place, Progress, Tally, name_of
 from automl.run_folder import Run
 from automl.scoring import choose_score, judge
 from automl.store import Record
@@ -181,9 +181,17 @@ class Study:
 
     def _interrupted(self) -> bool:
         """Show where the search stands; whether a callback asked for its end."""
-        progress = self.tally.progress(self.limits, len(self.running))
+        progress = self.tally.progress(self.limits, len(self.running), self._places())
         answers = [callback(progress) for callback in self.callbacks]
         return True in answers
+
+    def _places(self) -> tuple[Place, ...]:
+        """Return the machines of a cluster, with what runs on each by name."""
+        running = {ticket: name_of(proposal) for ticket, proposal in self.running.items()}
+        return tuple(
+            Place(node.name, node.cpus, node.gpus, tuple(running[ticket] for ticket in node.tickets if ticket in running))
+            for node in self.executor.nodes()
+        )
 
 
 def span_of(proposal: Proposal) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
@@ -11,6 +12,16 @@ if TYPE_CHECKING:
 
 class TrialCrashed(RuntimeError):
     """An exception left `run_trials`: a bug of ours, with its traceback. What goes wrong with a configuration is an outcome."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a cluster. name: its host. tickets: of the cohorts that run there now."""
+
+    name: str
+    cpus: float
+    gpus: float
+    tickets: tuple[int, ...]
 
 
 class Executor(Protocol):
@@ -34,6 +45,10 @@ class Executor(Protocol):
         Returns as soon as one ended, when the time is over (then empty), and at once where nothing is running. Inline, this is
         where trials run, as long as it takes. Raises `TrialCrashed` for a bug, `RunError` where trials can't be run any more.
         """
+        ...
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the machines of the cluster; empty where trials run on this machine alone."""
         ...
 
     def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:

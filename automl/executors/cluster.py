@@ -80,6 +80,13 @@ class Cluster:
         _quiet()
         return cls(address, is_own=address == "local", was_connected=False)
 
+    def described(self) -> str:
+        """Return in one line what the cluster has."""
+        machines = self.machines()
+        cpus, gpus = (sum(machine.resources.get(name, 0) for machine in machines) for name in ("CPU", "GPU"))
+        nodes = "1 node" if len(machines) == 1 else f"{len(machines)} nodes"
+        return f"Ray cluster {self.address!r}: {nodes}, {cpus:g} CPUs" + (f", {gpus:g} GPUs" if gpus else "")
+
     def machines(self) -> list[Machine]:
         """Return the nodes that live, as of a second ago at most.
 

@@ -122,10 +122,14 @@ def ran_out_of_memory(error: BaseException | None) -> bool:
     return full or allocator or ran_out_of_memory(error.__cause__)
 
 
+def trains_on_gpu(task: Task) -> bool:
+    """Whether a GPU is of use for a task: for all but tables."""
+    return not isinstance(task.folds[0].inputs, Table | Mixed)
+
+
 def device_for(task: Task) -> torch.device:
     """Return where to train: tables on the CPU, all else on a GPU where one is visible (CUDA_VISIBLE_DEVICES hides it)."""
-    is_small = isinstance(task.folds[0].inputs, Table | Mixed)
-    return torch.device("cuda") if not is_small and torch.cuda.is_available() else CPU
+    return torch.device("cuda") if trains_on_gpu(task) and torch.cuda.is_available() else CPU
 
 
 def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
