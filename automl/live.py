@@ -71,12 +71,13 @@ class View:
     def __call__(self, progress: Progress) -> None:
         """Show the search as it stands."""
         if self._live is not None:
+            self.say(progress.news)
             self._live.update(_screen(progress, self.metric))
         else:
             self._lines(progress)
 
     def _lines(self, progress: Progress) -> None:
-        news = self._changes(progress.nodes)
+        news = [*self._changes(progress.nodes), *progress.news]
         news += [f"baseline {_outcome(entry)}" for entry in progress.baselines[self._baselines :]]
         self._baselines = len(progress.baselines)
         best = progress.best

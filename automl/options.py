@@ -12,6 +12,7 @@ from typing import Any
 
 from automl.demands import Demands
 from automl.errors import OptionError, nearest
+from automl.executors import OnCluster
 from automl.objectives import OBJECTIVES
 from automl.strategies import SCHEDULES, strategy_name
 from automl.strategies.base import Schedule
@@ -82,7 +83,9 @@ class SearchOptions:
         """Check what is said of a cluster."""
         if self.cluster is None:
             if self.storage is not None:
-                raise OptionError(f"storage is for a search on a cluster: give cluster= too, or leave out storage={self.storage!r}")
+                raise OptionError(
+                    f"storage is for a search on a cluster: give cluster= too, or leave out storage={self.storage!r}"
+                )
             return
         if not isinstance(self.cluster, str) or not _ADDRESS.fullmatch(self.cluster):
             raise OptionError(
@@ -92,12 +95,19 @@ class SearchOptions:
         if self.storage is not None and (not isinstance(self.storage, str) or not self.storage):
             raise OptionError(f"storage must be a folder or a URL that every node reaches, got {self.storage!r}")
         _check_positive("cpus_per_trial", self.cpus_per_trial, "CPUs")
-        if self.gpus_per_trial != AUTO and self.gpus_per_trial != 0:
+        if self.gpus_per_trial not in (AUTO, 0):
             if isinstance(self.gpus_per_trial, str):
                 raise OptionError(f"gpus_per_trial must be a number of GPUs or 'auto', got {self.gpus_per_trial!r}")
             _check_positive("gpus_per_trial", self.gpus_per_trial, "GPUs")
             if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
                 raise OptionError(f"gpus_per_trial must be a part of one GPU or a whole number, got {self.gpus_per_trial!r}")
+
+    @property
+    def on_cluster(self) -> OnCluster | None:
+        """How to use a cluster, where one is named."""
+        if self.cluster is None:
+            return None
+        return OnCluster(self.cluster, self.cpus_per_trial, self.gpus_per_trial)
 
     @property
     def demands(self) -> Demands | None:

@@ -54,7 +54,8 @@ class Progress:
     """A search at one moment. Times in seconds; `score` is in the metric's own sign, on the choose rows.
 
     begun, ended, failed: proposals, baselines not counted. running: those at work or queued, baselines included. refused: those
-    that broke a hard limit, which aren't counted as failed. nodes: the machines of a cluster; empty on one machine.
+    that broke a hard limit, which aren't counted as failed. nodes: the machines of a cluster; empty on one machine. news:
+    of machines and trials that were lost, since the last look.
     """
 
     elapsed: float
@@ -69,6 +70,7 @@ class Progress:
     latest: tuple[Ended, ...]
     refused: int = 0
     nodes: tuple[Place, ...] = ()
+    news: tuple[str, ...] = ()
 
 
 @dataclass

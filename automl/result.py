@@ -71,6 +71,11 @@ class SearchResult:
         """Why the search ended, in words; empty while it runs, and where it was killed."""
         return str(self._ended["ended_by"])
 
+    @property
+    def failed(self) -> bool:
+        """Whether the search had to end before its time, because the machines that it ran on were gone."""
+        return bool(self._ended.get("failed", False))
+
     @cached_property
     def entries(self) -> list[Entry]:
         """Every configuration and baseline, the best first."""

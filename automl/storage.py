@@ -1,8 +1,8 @@
-"""A folder that every node of a cluster reaches, by a path or a URL of fsspec: checkpoints between rungs, and a copy of the record.
+"""A folder that every node of a cluster reaches, by a path or a URL of fsspec: checkpoints, and a copy of the record.
 
-    <storage>/run.db            the record, as it was a moment ago
-    <storage>/task/...          the data as the networks see them
-    <storage>/checkpoints/...   as in the folder of a run
+<storage>/run.db            the record, as it was a moment ago
+<storage>/task/...          the data as the networks see them
+<storage>/checkpoints/...   as in the folder of a run
 """
 
 from __future__ import annotations
@@ -43,22 +43,19 @@ class Storage:
             raise OptionError(f"storage must be a folder or a URL that fsspec can open, but {url!r}: {error}") from error
         self.url = url
 
-    def check(self) -> None:
-        """Raise `OptionError` where nothing can be written."""
+    def check_free(self, *, overwrite: bool) -> None:
+        """Raise `OptionError` where nothing can be written, `RunError` where it holds a search (unless `overwrite`)."""
         try:
             self._files.makedirs(self._root, exist_ok=True)
             self._files.pipe_file(f"{self._root}/.writable", b"")
             self._files.rm_file(f"{self._root}/.writable")
         except Exception as error:  # the libraries behind it raise what they like
             raise OptionError(f"storage must be a folder that can be written, but {self.url!r}: {error}") from error
-
-    def below(self, name: str) -> Storage:
-        """Return a folder in this one."""
-        return Storage(f"{self.url.rstrip('/')}/{name}")
-
-    def has_record(self) -> bool:
-        """Whether it holds a search."""
-        return bool(self._files.exists(f"{self._root}/{_RECORD}"))
+        if self._has_record() and not overwrite:
+            raise RunError(
+                f"storage must have no other search of this name, but {self.url} holds one; go on with it (resume), choose "
+                "another out, or pass overwrite"
+            )
 
     def keep(self, numbers: Iterable[int], files: Mapping[str, NDArray[np.uint8]]) -> None:
         """Write the files of some configurations; others of them are deleted."""
@@ -102,12 +99,17 @@ class Storage:
 
     def restore(self, run: Path) -> None:
         """Make the folder of a run from the copy. Raises `RunError` where there is none."""
-        if not self.has_record():
-            raise RunError(f"{run} must hold a search, or {self.url} a copy of it, but neither does; give the folder of the search")
+        if not self._has_record():
+            raise RunError(
+                f"{run} must hold a search, or {self.url} a copy of it, but neither does; give the folder of the search"
+            )
         for path in [*self._paths(f"{self._root}/task"), *self._paths(f"{self._root}/{_CHECKPOINTS}"), f"{self._root}/{_RECORD}"]:
             target = run / path[len(self._root) + 1 :]
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(self._files.cat_file(path))
+
+    def _has_record(self) -> bool:
+        return bool(self._files.exists(f"{self._root}/{_RECORD}"))
 
     def _paths(self, folder: str) -> list[str]:
         return sorted(self._files.find(folder)) if self._files.exists(folder) else []
@@ -115,6 +117,14 @@ class Storage:
     def _write(self, path: str, content: bytes) -> None:
         self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
         self._files.pipe_file(path, content)
+
+
+def storage_of(run: Path, url: str | None) -> Storage | None:
+    """Return the place of a run in a storage: a folder of its name. Nodes must find it too, so a path is made absolute."""
+    if url is None:
+        return None
+    root = url.rstrip("/") if "://" in url else Path(url).expanduser().absolute().as_posix()
+    return Storage(f"{root}/{run.absolute().name}")
 
 
 class Mirror:

@@ -31,13 +31,12 @@ def default_executor() -> str:
 
 @dataclass(frozen=True)
 class OnCluster:
-    """How to use a Ray cluster. address: "auto", "local", "ray://host:port" or "host:port". storage: of all searches, a URL, or "".
+    """How to use a Ray cluster.
 
-    cpus, gpus: that a trial takes; gpus may be "auto".
+    address: "auto", "local", "ray://host:port" or "host:port". cpus, gpus: that a trial takes; gpus may be "auto".
     """
 
     address: str
-    storage: str = ""
     cpus: float = 1.0
     gpus: float | str = "auto"
 
@@ -45,8 +44,8 @@ class OnCluster:
 class Workers:
     """Those who will run trials, called before there is work: they load their libraries while the data are read.
 
-    executor: "processes" or "inline". families: the user's own. cluster: where trials run instead, if anywhere; it is joined at once
-    (`OptionError` where that fails). notice: what the user should know, or "". Leave its `with`, and no process is left.
+    executor: "processes" or "inline". families: the user's own. cluster: where trials run instead, if anywhere; it is joined at
+    once (`OptionError` where that fails). notice: what the user should know, or "". Leave its `with`, and no process is left.
     """
 
     def __init__(self, executor: str, families: Families = (), cluster: OnCluster | None = None, workers: int = 0) -> None:
@@ -69,11 +68,14 @@ class Workers:
                 f"trials run one after the other in this process: processes of their own need Linux, this is {sys.platform}"
             )
 
-    def executor(self, folder: Path, workers: int) -> Executor:
-        """Return the executor for the run in `folder`, with at most so many cohorts of trials at the same time."""
+    def executor(self, folder: Path, workers: int, storage: str = "") -> Executor:
+        """Return the executor for the run in `folder`, with at most so many cohorts of trials at the same time.
+
+        storage: URL of the place for checkpoints that all nodes reach, or "".
+        """
         task, checkpoints = folder / "task", folder / "checkpoints"
         if self._terms is not None:
-            return self._on_cluster(folder, self._terms, workers)
+            return self._on_cluster(folder, self._terms, workers, storage)
         if self._zygote is None:
             from automl.executors.inline import InlineExecutor
 
@@ -92,7 +94,7 @@ class Workers:
         slots = max(1, Share(self._terms.cpus, gpus).slots(self._cluster.machines()))
         return min(slots, workers) if workers else slots
 
-    def _on_cluster(self, folder: Path, terms: OnCluster, workers: int) -> Executor:
+    def _on_cluster(self, folder: Path, terms: OnCluster, workers: int, storage: str) -> Executor:
         from automl.executors.ray import RayExecutor, Terms
         from automl.executors.shares import Packing
         from automl.executors.wire import families_to_text
@@ -100,8 +102,8 @@ class Workers:
         from automl.training.networks import trains_on_gpu
 
         packing = Packing(terms.cpus, terms.gpus, uses_gpu=trains_on_gpu(Task.load(folder / "task")))
-        assert self._cluster is not None  # noqa: S101 - there are terms
-        return RayExecutor(folder, self._cluster, Terms(workers, families_to_text(self._families), terms.storage, packing))
+        assert self._cluster is not None
+        return RayExecutor(folder, self._cluster, Terms(workers, families_to_text(self._families), storage, packing))
 
     def __enter__(self) -> Self:
         return self

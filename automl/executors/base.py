@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+from automl.errors import RunError
+
 if TYPE_CHECKING:
     from automl.trial import Outcome, Trial
 
@@ -22,6 +24,10 @@ class Node:
     cpus: float
     gpus: float
     tickets: tuple[int, ...]
+
+
+class WorkersGone(RunError):
+    """The machines that run trials are gone, through no fault of the search: it ends with what it has."""
 
 
 class Executor(Protocol):
@@ -43,12 +49,17 @@ class Executor(Protocol):
         """Return the cohorts that ended, by ticket, each with an outcome for every trial in the order of submission.
 
         Returns as soon as one ended, when the time is over (then empty), and at once where nothing is running. Inline, this is
-        where trials run, as long as it takes. Raises `TrialCrashed` for a bug, `RunError` where trials can't be run any more.
+        where trials run, as long as it takes. Raises `TrialCrashed` for a bug, `RunError` where trials can't be run any more
+        (`WorkersGone`: because the cluster is gone).
         """
         ...
 
     def nodes(self) -> tuple[Node, ...]:
         """Return the machines of the cluster; empty where trials run on this machine alone."""
+        ...
+
+    def news(self) -> list[str]:
+        """Return what a user should know of machines and trials that were lost, a line each, since the last call."""
         ...
 
     def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:

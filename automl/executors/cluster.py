@@ -1,4 +1,4 @@
-"""A Ray cluster at arm's length: joined or started, looked at, left. Quiet, on loopback where it is our own, without telemetry."""
+"""A Ray cluster at arm's length: joined or started, looked at, left. Quiet, and where it is our own on loopback alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from automl.errors import OptionError, RunError
+from automl.errors import OptionError
+from automl.executors.base import Node, WorkersGone
 
 LOOK = 1.0  # seconds between two looks at the nodes
 GONE = 15.0  # seconds without an answer after which a cluster counts as gone
@@ -45,6 +46,10 @@ class Machine:
     id: str
     name: str
     resources: Mapping[str, float]
+
+    def node(self, tickets: Iterable[int]) -> Node:
+        """Return it as it is shown, with the tickets of what runs there."""
+        return Node(self.name, self.resources.get("CPU", 0), self.resources.get("GPU", 0), tuple(tickets))
 
 
 @dataclass
@@ -90,7 +95,7 @@ class Cluster:
     def machines(self) -> list[Machine]:
         """Return the nodes that live, as of a second ago at most.
 
-        Raises `RunError` where the cluster doesn't answer for `GONE` seconds.
+        Raises `WorkersGone` where the cluster doesn't answer for `GONE` seconds.
         """
         now = time.monotonic()
         if now - self._looked < LOOK:
@@ -100,13 +105,14 @@ class Cluster:
             if self._is_there():
                 import ray
 
-                self._machines = [_machine(node) for node in ray.nodes() if node["Alive"]]
+                nodes = cast(Any, ray).nodes()
+                self._machines = [_machine(node) for node in nodes if node["Alive"]]
                 self._answered = time.monotonic()
-        except Exception as error:  # noqa: BLE001 - Ray's errors of lost connections have no common base
+        except Exception as error:
             if not _is_lost(error):
                 raise
         if time.monotonic() - self._answered > GONE:
-            raise RunError(
+            raise WorkersGone(
                 f"the cluster {self.address!r} must be there until the search ends, but hasn't answered for {GONE:g} s; what was "
                 "found is in the run's folder: start the cluster again and resume"
             )
@@ -117,7 +123,7 @@ class Cluster:
         import ray
 
         if self.address.startswith("ray://"):
-            return bool(ray.util.client.ray.is_connected())
+            return bool(cast(Any, ray).util.client.ray.is_connected())
         host, _, port = str(ray.get_runtime_context().gcs_address).rpartition(":")
         with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT):
             return True

@@ -49,5 +49,5 @@ def is_weights(path: str) -> bool:
 
 
 def in_order(files: Mapping[str, NDArray[np.uint8]]) -> list[str]:
-    """Return the paths in an order in which they can be written where nothing can be renamed: what says that all is there, last."""
+    """Return the paths in an order for writing where nothing can be renamed: what says that all is there comes last."""
     return sorted(files, key=lambda path: (path.endswith(_LAST), path))

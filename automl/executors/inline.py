@@ -47,6 +47,9 @@ class InlineExecutor:
     def nodes(self) -> tuple[Node, ...]:
         return ()
 
+    def news(self) -> list[str]:
+        return []
+
     def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:
         """Do nothing: trials write into the folder of the run themselves."""
 

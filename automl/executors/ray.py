@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
 import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import automl
 from automl.errors import RunError
-from automl.executors.base import Node, TrialCrashed
+from automl.executors.base import Node, TrialCrashed, WorkersGone
 from automl.executors.cluster import Cluster, Machine
 from automl.executors.files import write_files
 from automl.executors.remote import Answer, Began, Bell, Job, run_cohort, salvage
@@ -39,7 +38,10 @@ _HEAD = "node:__internal_head__"
 
 @dataclass(frozen=True)
 class Terms:
-    """How a search uses a cluster. workers: cohorts at the same time, 0 for as many as fit. families: pickled. storage: URL, or ""."""
+    """How a search uses a cluster.
+
+    workers: cohorts at the same time, 0 for as many as fit. families: pickled. storage: URL, or "". packing: what each takes.
+    """
 
     workers: int
     families: str
@@ -79,14 +81,14 @@ class _Cohort:
 
 
 class RayExecutor:
-    """Runs each cohort as a task. notices: what a user should know of nodes and trials that were lost, oldest first."""
+    """Runs each cohort as a task."""
 
     def __init__(self, run: Path, cluster: Cluster, terms: Terms) -> None:
         import ray
 
         from automl.storage import Storage
 
-        self.notices: list[str] = []
+        self._notices: list[str] = []
         self._run, self._cluster, self._terms = run, cluster, terms
         self._shelf = Shelf(run / "checkpoints", Storage(terms.storage) if terms.storage else None)
         self._cohorts: dict[int, _Cohort] = {}
@@ -112,10 +114,7 @@ class RayExecutor:
         for ticket, cohort in self._cohorts.items():
             if cohort.began is not None:
                 running.setdefault(cohort.began["node"], []).append(ticket)
-        return tuple(
-            Node(machine.name, machine.resources.get("CPU", 0), machine.resources.get("GPU", 0), tuple(running.get(machine.id, ())))
-            for machine in self._machines()
-        )
+        return tuple(machine.node(running.get(machine.id, ())) for machine in self._machines())
 
     def submit(self, trials: Sequence[Trial]) -> int:
         if self._is_stopped:
@@ -140,10 +139,14 @@ class RayExecutor:
         ended, self._ended = self._ended, []
         return ended
 
+    def news(self) -> list[str]:
+        news, self._notices = self._notices, []
+        return news
+
     def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:
         for number in sorted(best):
             if not self._shelf.fetch(number):
-                self.notices.append(f"the weights of #{number} were lost with the node that held them")
+                self._notices.append(f"the weights of #{number} were lost with the node that held them")
         for number in closed - best:
             self._shelf.drop(number)
 
@@ -180,7 +183,7 @@ class RayExecutor:
     def _machines(self) -> list[Machine]:
         try:
             return self._cluster.machines()
-        except RunError as error:
+        except WorkersGone as error:
             self._failure = error
             return []
 
@@ -221,7 +224,8 @@ class RayExecutor:
         import ray
 
         with contextlib.suppress(ray.exceptions.RayError):  # the bell's node died; it hangs elsewhere now
-            for began in ray.get(self._news):
+            news: list[Began] = cast(Any, ray).get(self._news)
+            for began in news:
                 cohort = self._cohorts.get(began["ticket"])
                 if cohort is not None and cohort.attempt == began["attempt"]:
                     cohort.began, cohort.started = began, time.time()
@@ -268,7 +272,7 @@ class RayExecutor:
             if cohort.began is not None:
                 cohort.avoided.append(cohort.began["node"])
             where = f" on {cohort.began['host']}" if cohort.began is not None else ""
-            self.notices.append(f"{_named(cohort)} runs again: {_cause(cohort, error)}{where}")
+            self._notices.append(f"{_named(cohort)} runs again: {_cause(cohort, error)}{where}")
             self._launch(ticket)
             return
         del self._cohorts[ticket]
@@ -317,7 +321,7 @@ def _elsewhere(nodes: Iterable[str]) -> Any:
     """Return a strategy of Ray's that takes other nodes, where there are any."""
     from ray.util.scheduling_strategies import NodeLabelSchedulingStrategy, NotIn
 
-    return NodeLabelSchedulingStrategy(hard={}, soft={"ray.io/node-id": NotIn(*dict.fromkeys(nodes))})
+    return NodeLabelSchedulingStrategy(hard={}, soft={"ray.io/node-id": cast(Any, NotIn)(*dict.fromkeys(nodes))})
 
 
 def _named(cohort: _Cohort) -> str:

@@ -107,8 +107,8 @@ _loaded: list[_Loaded] = []  # at most one: a worker serves one search at a time
 def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier: Sequence[Any], call: Mapping[str, Any]) -> Any:
     """Run a cohort and return its `Answer`, and the checkpoints it leaves (`Files`; in a storage: nothing).
 
-    job: a reference to a `Job`, wrapped so that Ray doesn't read it. earlier: the same of `Files` to go on from, or empty. call: the
-    ticket, the attempt, the `Bell`.
+    job: a reference to a `Job`, wrapped so that Ray doesn't read it. earlier: the same of `Files` to go on from, or empty. call:
+    the ticket, the attempt, the `Bell`.
     """
     folder = Path(tempfile.mkdtemp(prefix="automl-"))
     try:
@@ -206,7 +206,7 @@ def _brought(earlier: Sequence[Any], numbers: set[int], storage: Storage | None)
 
 
 def _begun(trial: Trial, checkpoints: Any) -> Trial:
-    """Return a trial that can begin: from epoch 0 where the checkpoint that it should go on from is lost. Its weights are the same."""
+    """Return a trial that can begin: from epoch 0 where its checkpoint is lost, which gives the same weights."""
     number, fold = trial.configuration_number, trial.fold
     if not trial.start or checkpoints.exists(number, fold, checkpoints.latest(number, fold, trial.start)):
         return trial
@@ -236,7 +236,8 @@ def _see_own_devices() -> None:
 def _device_bytes() -> int:
     import torch
 
-    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_initialized() else 0
+    cuda: Any = torch.cuda
+    return int(cuda.get_device_properties(0).total_memory) if cuda.is_initialized() else 0
 
 
 def _began(call: Mapping[str, Any], folder: Path) -> Began:

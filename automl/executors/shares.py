@@ -52,9 +52,9 @@ def _on_gpus(gpus: float, each: float) -> int:
 class Packing:
     """Decides on the share of a cohort. gpus: as the user said, or "auto"; uses_gpu: whether these networks train on a GPU.
 
-    "auto": a whole GPU until one trial that trained on it has ended, then the part that the greediest so far took of its memory (with
-    a margin) or of its time, whichever is more. Host memory is asked for by the same rule, so that nodes aren't overfilled; never
-    more than the emptiest node could give to a single trial.
+    "auto": a whole GPU until one trial that trained on it has ended, then the part that the greediest so far took of its memory
+    (with a margin) or of its time, whichever is more. Host memory is asked for by the same rule, so that nodes aren't overfilled;
+    never more than the smallest node could give to a single trial.
     """
 
     def __init__(self, cpus: float, gpus: float | str, *, uses_gpu: bool) -> None:

@@ -52,6 +52,9 @@ class ScriptedExecutor:
     def nodes(self):
         return ()
 
+    def news(self):
+        return []
+
     def keep(self, closed, best):
         self.kept.append((closed, best))
 
