@@ -230,5 +230,5 @@ def show(result: SearchResult, *, as_json: bool, top: int | None = None, front: 
     if not console.is_terminal:
         console = Console(highlight=False, width=_FILE_WIDTH)
     console.print(str(result.path), markup=False, soft_wrap=True)
-    console.print(text_table(board))
+    console.print(text_table(board, console.width))
     console.print(result.summary(), markup=False, soft_wrap=True)
