@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from automl.metrics import metric
 from automl.objectives import OBJECTIVES
+from automl.progress import name_of
 from automl.run_folder import Run
 from automl.scoring import choose_score, joint_status
 from automl.store import Record
@@ -111,7 +112,7 @@ def _entry(run: Run, number: int, records: Sequence[Record]) -> Entry:
     status, reason = joint_status(records[-1].outcomes)
     return Entry(
         number=number,
-        name=last.proposal if isinstance(last.proposal, str) else f"{_family(last)} #{number}",
+        name=name_of(last.proposal),
         family=_family(last),
         score=score,
         loss=None if score is None else metric(run.task.metric, run.task.kind).loss(score),

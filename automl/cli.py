@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from automl.cli_logs import SETTINGS, logs
 from automl.cli_options import AsJson, Family, RunFolder, open_run
 from automl.cli_predict import predict
 from automl.cli_search import resume, search, show
@@ -33,6 +34,8 @@ app = typer.Typer(
     automl search adult.csv --target income --time-limit 600 --out results/adult
 
     automl leaderboard results/adult
+
+    automl logs results/adult 12
 
     automl export results/adult model/
 
@@ -72,6 +75,7 @@ def leaderboard(
     show(open_run(run, family), as_json=as_json, top=top, front=front)
 
 
+app.command(context_settings=SETTINGS)(logs)
 app.command()(predict)
 
 

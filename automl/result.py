@@ -14,6 +14,7 @@ from automl.board import Entry, entries, frame, front_frame, front_of, objective
 from automl.data.window_format import WindowFormat
 from automl.errors import NoModelError, OptionError, RunError
 from automl.forecasts import scale_name
+from automl.logs import as_text
 from automl.metrics import metric
 from automl.options import families_for, path_option
 from automl.reporting import ReportScore, report_scores
@@ -164,6 +165,13 @@ class SearchResult:
         if found is None or number < 0:
             raise OptionError(f"number must be that of a searched network, got {number}, a baseline")
         return found
+
+    def logs(self, number: int | str) -> str:
+        """Return how the trials of a network (12 or "MLP #12") or a baseline ("linear") ended, where they ran, what they printed.
+
+        Networks that haven't ended count too. Raises `OptionError` where there is none of this number.
+        """
+        return as_text(self.run, number)
 
     def _scored_entry(self, number: int) -> Entry:
         """Return the entry of this number. Raises `NoModelError` where it has no score: it failed, or broke a hard limit."""

@@ -3,7 +3,7 @@
 run.db         settings, proposals, trials, outcomes (automl.store)
 task/          the data as the networks see them (automl.task)
 checkpoints/   weights and predictions of each configuration (automl.training.checkpoint)
-logs/          what the workers printed
+logs/          what trials printed (automl.executors.logs)
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Zygote:
         return cls(process, control, early)
 
     def set_up(self, log: Path, message: Mapping[str, Any]) -> None:
-        """Send the first message; from now on zygote and children print to `log`, behind what it holds."""
+        """Send the first message; from now on the zygote prints to `log`, behind what it holds."""
         log.parent.mkdir(parents=True, exist_ok=True)
         self._log = (log, log.stat().st_size if log.exists() else 0)
         self.send({"kind": "setup", "log": str(log), **message})

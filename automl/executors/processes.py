@@ -17,6 +17,7 @@ from typing import Any, Self
 from automl.errors import RunError
 from automl.executors.base import Node, TrialCrashed
 from automl.executors.handle import Zygote
+from automl.executors.logs import WORKERS, log_of
 from automl.executors.wire import Inbox, families_to_text, outcome_from_dict
 from automl.trial import Outcome, Status, Trial, trial_to_dict
 from search_spaces.domains import Families
@@ -52,8 +53,9 @@ class _Cohort:
 class ProcessesExecutor:
     """Runs each cohort in a child of the zygote, on one thread.
 
-    What children print goes to logs/workers.log beside the checkpoints. families: the user's own, from a script, a notebook or an
-    importable module. workers: cohorts at the same time. zygote: one that was started earlier; it ends with the executor.
+    What a cohort prints goes to a file of its own in logs/, beside the checkpoints. families: the user's own, from a script, a
+    notebook or an importable module. workers: cohorts at the same time. zygote: one that was started earlier; it ends with the
+    executor.
     """
 
     def __init__(
@@ -69,14 +71,16 @@ class ProcessesExecutor:
         self._zygote = zygote or Zygote.start()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._zygote.control, selectors.EVENT_READ)
+        self._folder = checkpoints_root.absolute().parent
         setup = {
+            "folder": str(self._folder),
             "path": [str(Path(entry).absolute()) for entry in sys.path],
             "families": pickled,
             "task": str(task_folder.absolute()),
             "checkpoints": str(checkpoints_root.absolute()),
             "workers": workers,
         }
-        self._zygote.set_up(checkpoints_root.absolute().parent / "logs" / "workers.log", setup)
+        self._zygote.set_up(self._folder / WORKERS, setup)
 
     def room(self) -> int:
         return 0 if self._is_stopped else self._workers + 1 - len(self._cohorts)
@@ -183,7 +187,7 @@ class ProcessesExecutor:
         """End a cohort whose child died before it could say what came of it."""
         cohort = self._forget(ticket)
         status: Status = "timeout" if cohort.is_late else "killed"
-        reason = _cause(code)
+        reason = _cause(code, self._log_of(cohort))
         if cohort.is_late:
             late = f"still running {GRACE:g} s after its deadline"
             reason = "no worker was free before its deadline" if cohort.started is None else late
@@ -191,6 +195,13 @@ class ProcessesExecutor:
         share, host = seconds / len(cohort.trials), "" if cohort.started is None else socket.gethostname()
         lost = [Outcome(trial.number, status, reason, seconds=share, host=host) for trial in cohort.trials]
         self._ended.append((ticket, lost))
+
+    def _log_of(self, cohort: _Cohort) -> str:
+        """Return the file that may say why a child died, below the run's folder; "" where there is none."""
+        own = log_of(cohort.trials[0].number)
+        if (self._folder / own).exists():
+            return own
+        return WORKERS if cohort.started is None else ""
 
     def _forget(self, ticket: int) -> _Cohort:
         cohort = self._cohorts.pop(ticket)
@@ -211,10 +222,11 @@ class ProcessesExecutor:
                     self._lose(ticket, 0)
 
 
-def _cause(code: int) -> str:
-    """Say why a child died, by its exit code."""
+def _cause(code: int, log: str) -> str:
+    """Say why a child died, by its exit code; `log` is the file with what it printed, "" if that is nothing."""
     if code == -signal.SIGKILL:
         return "the process was killed (signal 9), by the system if memory ran out"
     if code < 0:
-        return f"the process died of signal {-code} ({signal.Signals(-code).name}); logs/workers.log says where"
-    return f"the process ended itself with exit code {code}; logs/workers.log may say why"
+        where = f"{log} says where" if log else "it printed nothing"
+        return f"the process died of signal {-code} ({signal.Signals(-code).name}); {where}"
+    return f"the process ended itself with exit code {code}; {f'{log} may say why' if log else 'it printed nothing'}"

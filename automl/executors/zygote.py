@@ -26,6 +26,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from automl.executors.logs import log_of, print_to
 from automl.executors.wire import Inbox, families_from_text, outcome_to_dict, pack
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ _OOM_SCORE = "500"  # of 1000: where memory runs out, the system should end a tr
 
 @dataclass(frozen=True)
 class Cohort:
-    """Trials as JSON data, and the pipe that takes their outcomes."""
+    """Trials as JSON data, the pipe that takes their outcomes, and the file that takes what they print."""
 
     ticket: int
     trials: list[dict[str, Any]]
     pipe: int
+    log: Path
 
 
 def main(descriptor: int, driver: int) -> NoReturn:
@@ -90,9 +92,11 @@ def spare_the_compiler() -> None:
 class Forker:
     """Forks a child for each cohort, at most `workers` at the same time, and tells the driver how they ended.
 
-    families, task, checkpoints: there once the driver has sent the first message, which comes before any cohort.
+    folder, families, task, checkpoints: there once the driver has sent the first message, which comes before any cohort. folder:
+    the run's.
     """
 
+    folder: Path
     families: Families
     task: Task
     checkpoints: Checkpoints
@@ -103,7 +107,7 @@ class Forker:
         self.inbox = Inbox()
         self.pipes: deque[int] = deque()
         self.waiting: deque[Cohort] = deque()
-        self.running: dict[int, int] = {}
+        self.running: dict[int, Cohort] = {}
         self.workers = 0
         self.own_id = os.getpid()
         self.libc = ctypes.CDLL(None)
@@ -141,7 +145,8 @@ class Forker:
             if message["kind"] == "setup":
                 self.set_up(message)
             elif message["kind"] == "run":
-                self.waiting.append(Cohort(message["ticket"], message["trials"], self.pipes.popleft()))
+                log = self.folder / log_of(message["trials"][0]["number"])
+                self.waiting.append(Cohort(message["ticket"], message["trials"], self.pipes.popleft(), log))
             else:
                 self.kill(message["ticket"])
         return bool(data)
@@ -152,12 +157,11 @@ class Forker:
         from automl.training.checkpoint import Checkpoints
         from search_spaces.configuration import FAMILIES
 
-        log = os.open(message["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        os.write(log, os.pread(1, 1 << 20, 0))
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.close(log)
+        earlier = os.pread(1, 1 << 20, 0)
+        print_to(Path(message["log"]))
+        os.write(1, earlier)
         sys.path[:] = message["path"]
+        self.folder = Path(message["folder"])
         self.families = (*FAMILIES, *families_from_text(message["families"]))
         self.task = Task.load(Path(message["task"]))
         self.checkpoints = Checkpoints(Path(message["checkpoints"]))
@@ -172,6 +176,7 @@ class Forker:
             if any(trial["configuration"] in _FITTED_BY_SKLEARN for trial in cohort.trials):
                 import_module("sklearn.ensemble")  # once here, not once in each child that fits such a baseline
                 import_module("sklearn.linear_model")
+            self.libc.fflush(None)  # what C code has kept back would be printed by every child
             try:
                 child = os.fork()
             except OSError:  # no memory for one more process, or too many
@@ -180,7 +185,7 @@ class Forker:
             else:
                 if child == 0:
                     self.live(cohort)
-                self.running[child] = cohort.ticket
+                self.running[child] = cohort
                 self.tell({"kind": "started", "ticket": cohort.ticket, "time": time.time()})
             os.close(cohort.pipe)
 
@@ -191,8 +196,9 @@ class Forker:
             if child == 0:
                 return
             if child in self.running:
-                ticket = self.running.pop(child)
-                self.tell({"kind": "ended", "ticket": ticket, "code": os.waitstatus_to_exitcode(status)})
+                cohort = self.running.pop(child)
+                drop_empty(cohort.log)
+                self.tell({"kind": "ended", "ticket": cohort.ticket, "code": os.waitstatus_to_exitcode(status)})
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a message to the driver; that it is gone shows at the next look."""
@@ -205,21 +211,24 @@ class Forker:
             self.waiting.remove(cohort)
             os.close(cohort.pipe)
         for child, own in self.running.items():
-            if own == ticket:
+            if own.ticket == ticket:
                 os.kill(child, signal.SIGKILL)
 
     def kill_all(self) -> None:
         """Kill all children, and wait until they are gone."""
         for child in self.running:
             os.kill(child, signal.SIGKILL)
-        for child in self.running:
+        for child, cohort in self.running.items():
             os.waitpid(child, 0)
+            drop_empty(cohort.log)
 
     def live(self, cohort: Cohort) -> NoReturn:
         """Be a child: run a cohort, send what came of it, and end without any clean-up of the zygote's."""
         code = 1
         try:
             self.leave_home()
+            with contextlib.suppress(OSError):  # without room for a file of its own it prints to the zygote's
+                print_to(cohort.log)
             answer = pack(self.run(cohort))
             with os.fdopen(cohort.pipe, "wb") as pipe:
                 pipe.write(answer)
@@ -229,6 +238,7 @@ class Forker:
         except BaseException:  # noqa: BLE001 - nothing may climb from here into the zygote's loop
             traceback.print_exc()
         finally:
+            self.libc.fflush(None)
             os._exit(code)
 
     def leave_home(self) -> None:
@@ -255,3 +265,10 @@ class Forker:
         except Exception:  # noqa: BLE001 - the driver raises it
             return {"crash": traceback.format_exc()}
         return {"outcomes": [outcome_to_dict(outcome) for outcome in outcomes]}
+
+
+def drop_empty(log: Path) -> None:
+    """Delete the file of a cohort that printed nothing."""
+    with contextlib.suppress(OSError):
+        if not log.stat().st_size:
+            log.unlink()

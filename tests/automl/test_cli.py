@@ -166,7 +166,7 @@ def test_a_search_that_found_no_model_says_so_and_fails(run):
     assert json.loads(run(*words, "--out", "other", "--json").out)["leaderboard"] == []
 
 
-@pytest.mark.parametrize("command", [(), ("search",), ("resume",), ("leaderboard",), ("predict",), ("export",)])
+@pytest.mark.parametrize("command", [(), ("search",), ("resume",), ("leaderboard",), ("logs",), ("predict",), ("export",)])
 def test_help_teaches_by_example(run, command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     done = run(*command, "--help")
@@ -282,7 +282,7 @@ def test_another_search_is_replaced_only_on_demand(run, searched, tmp_path):
     assert len(automl.SearchResult.open("run").entries) == 2
 
 
-@pytest.mark.parametrize("command", [["resume"], ["leaderboard"], ["export"]])
+@pytest.mark.parametrize("command", [["resume"], ["leaderboard"], ["logs"], ["export"]])
 def test_a_folder_without_a_search_is_refused(run, command):
     more = ["model"] if command == ["export"] else []
     for name in ("nowhere", ".", "sales.csv"):

@@ -22,7 +22,7 @@ from search_spaces.mlp import MLP
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes of their own need Linux")
 
-DEEDS = ("none", "hang", "hold", "segfault", "kill", "exit", "print", "look")
+DEEDS = ("none", "hang", "hold", "segfault", "kill", "exit", "print", "print in c", "print and exit", "look")
 
 
 class Wild(Architecture):
@@ -44,6 +44,11 @@ class Wild(Architecture):
         elif self.deed == "print":
             sys.stdout.write("a word from a child\n")
             sys.stderr.write("another\n")
+        elif self.deed == "print in c":
+            ctypes.CDLL(None).puts(b"a word from C")
+        elif self.deed == "print and exit":
+            sys.stderr.write("last words\n")
+            sys.exit(4)
         elif self.deed == "look":
             raise ValueError(f"threads {torch.get_num_threads()} cuda {torch.cuda.is_initialized()} parent {os.getppid()}")
         return MLP().build(inputs, outputs)
@@ -111,33 +116,70 @@ def run(executor, *trials):
 
 @pytest.mark.parametrize(
     ("deed", "reason"),
-    [("segfault", "signal 11 (SIGSEGV)"), ("kill", "was killed (signal 9)"), ("exit", "ended itself with exit code 3")],
+    [
+        ("segfault", "signal 11 (SIGSEGV); logs/trial-{first:05}.log says where"),
+        ("kill", "was killed (signal 9)"),
+        ("exit", "ended itself with exit code 3; it printed nothing"),
+        ("print and exit", "ended itself with exit code 4; logs/trial-{first:05}.log may say why"),
+    ],
 )
 def test_a_child_that_dies_is_an_outcome_for_its_whole_cohort(executor, wild, deed, reason):
     innocent = executor.submit([wild(0, "none")])
-    guilty = executor.submit([wild(1, "none"), wild(2, deed)])
+    first = 100 + DEEDS.index(deed)
+    guilty = executor.submit([wild(first, "none"), wild(2, deed)])
     ended = collect(executor, 2)
     assert [outcome.status for outcome in ended[innocent]] == ["finished"]
     assert [(outcome.trial, outcome.status, outcome.score) for outcome in ended[guilty]] == [
-        (1, "killed", None),
+        (first, "killed", None),
         (2, "killed", None),
     ]
-    assert all(reason in outcome.reason for outcome in ended[guilty])
+    assert all(reason.format(first=first) in outcome.reason for outcome in ended[guilty])
 
 
-def test_the_log_says_where_a_child_crashed(place, wild):
+def logs(folder):
+    """Return what each file of a run's logs holds, but for that of the zygote."""
+    return {path.name: path.read_text() for path in (folder / "logs").iterdir() if path.name != "workers.log"}
+
+
+def test_the_log_of_a_cohort_says_where_it_crashed(place, wild):
     executor, folder = place
-    run(executor, wild(1, "segfault"))
-    assert "Segmentation fault" in (folder / "logs" / "workers.log").read_text()
+    run(executor, wild(300, "segfault"))
+    assert "Segmentation fault" in logs(folder)["trial-00300.log"]
+    assert "Segmentation fault" not in (folder / "logs" / "workers.log").read_text()
 
 
-def test_what_children_print_goes_to_the_log_and_not_to_the_terminal(place, wild, capfd):
+def test_each_cohort_prints_to_a_file_of_its_own_and_not_to_the_terminal(place, wild, capfd):
     executor, folder = place
-    assert run(executor, wild(1, "print"))[0].status == "finished"
+    assert [outcome.status for outcome in run(executor, wild(310, "print"), wild(311, "print in c"))] == ["finished"] * 2
+    assert run(executor, wild(123456, "print"))[0].status == "finished"
     assert capfd.readouterr() == ("", "")
-    log = (folder / "logs" / "workers.log").read_text()
-    assert "a word from a child" in log
-    assert "another" in log
+    assert wait_until(lambda: "a word from C" in logs(folder)["trial-00310.log"])  # C code's words come out at the end
+    assert logs(folder)["trial-00310.log"] == "a word from a child\nanother\na word from C\n"
+    assert logs(folder)["trial-123456.log"] == "a word from a child\nanother\n"
+    assert "trial-00311.log" not in logs(folder)
+
+
+def test_who_runs_again_prints_behind_what_it_printed_before(place, wild):
+    executor, folder = place
+    for _ in range(2):
+        run(executor, wild(320, "print"))
+    assert logs(folder)["trial-00320.log"] == "a word from a child\nanother\n" * 2
+
+
+def test_who_prints_nothing_leaves_no_file(place, wild):
+    executor, folder = place
+    run(executor, wild(330, "none"))
+    run(executor, wild(331, "kill"))
+    run(executor, wild(332, "hang", deadline=time.time() + 0.1))
+    assert wait_until(lambda: not {"trial-00330.log", "trial-00331.log", "trial-00332.log"} & set(logs(folder)))
+
+
+def test_without_room_for_a_file_a_trial_runs_and_prints_to_the_zygotes(make_executor, wild):
+    executor, folder = make_executor("processes", (Wild,), workers=1)
+    (folder / "logs" / "trial-00001.log").mkdir()
+    with executor:
+        assert run(executor, wild(1, "print"))[0].status == "finished"
+    assert "a word from a child" in (folder / "logs" / "workers.log").read_text()
 
 
 def test_a_trial_that_hangs_is_killed_alone_after_its_deadline(executor, wild):
@@ -208,7 +250,7 @@ def test_cohorts_leave_no_descriptors_open(executor, wild):
 
 
 def test_stopping_kills_what_runs(make_executor, wild):
-    executor, _ = make_executor("processes", (Wild,))
+    executor, folder = make_executor("processes", (Wild,))
     with executor:
         for number, deed in enumerate(["hang", "hold", "none"]):
             executor.submit([wild(number, deed)])
@@ -218,17 +260,19 @@ def test_stopping_kills_what_runs(make_executor, wild):
         executor.stop()
         assert time.monotonic() - begun < 1.0
         assert running(group(executor)) == []
+        assert logs(folder) == {}
 
 
 def test_a_zygote_that_dies_is_an_error_with_its_log_and_takes_its_children_along(make_executor, wild):
     executor, folder = make_executor("processes", (Wild,), workers=1)
     with executor:
-        done = executor.submit([wild(0, "print")])
+        done = executor.submit([wild(0, "none")])
         held = executor.submit([wild(1, "hold")])
         assert list(collect(executor, 1)) == [done]
         assert wait_until(lambda: executor.wait(0.0) == [] and executor._cohorts[held].started)
         os.kill(group(executor), signal.SIGKILL)
-        with pytest.raises(RunError, match=r"(?s)ended with exit code -9 and printed:.*a word from a child.*workers.log"):
+        (folder / "logs" / "workers.log").write_text("its last words")
+        with pytest.raises(RunError, match=r"(?s)ended with exit code -9 and printed:.*its last words.*workers.log"):
             collect(executor, 1)
         assert wait_until(lambda: running(group(executor)) == [])
         with pytest.raises(RunError, match="exit code -9"):
