@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, cast
 
 from automl.errors import OptionError
@@ -16,9 +17,8 @@ from automl.executors.base import Node, WorkersGone
 
 LOOK = 1.0  # seconds between two looks at the nodes
 GONE = 15.0  # seconds without an answer after which a cluster counts as gone
-_CONNECT = 1.0
-_SECONDS = 30  # to wait for a cluster that was named
-_HEAD = "node:__internal_head__"
+_CONNECT = 1.0  # seconds for the head of a cluster that was there to answer
+_ANSWER = 10.0  # and of one that is to be joined
 
 # Read by Ray when it starts, in this process and in those that it starts: so they come first.
 _ENVIRONMENT = {
@@ -80,6 +80,7 @@ class Cluster:
         if address == "local":
             told |= {"num_cpus": workers or _cores(), "include_dashboard": False}
         try:
+            _reach(address)
             ray.init(address=address, **told)
         except Exception as error:
             raise OptionError(_unreachable(address, error)) from error
@@ -147,12 +148,28 @@ def imported(address: str) -> Any:
     if "ray" not in sys.modules:
         for name, value in (_ENVIRONMENT | (_OWN if address == "local" else {})).items():
             os.environ.setdefault(name, value)
+    if address != "local" and _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray uses the token only where it is told to
     try:
         import ray
         import ray.exceptions
     except ImportError as error:
         raise OptionError(f"cluster={address!r} needs Ray, which isn't installed: pip install 'automl[ray]' ({error})") from error
     return ray
+
+
+def _has_token() -> bool:
+    """Whether there is a token with which clusters may be joined; where Ray looks for one."""
+    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    return named or (Path.home() / ".ray" / "auth_token").exists()
+
+
+def _reach(address: str) -> None:
+    """Raise `OSError` where nobody listens: Ray would try for minutes."""
+    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    host, _, port = named.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
 
 
 def _machine(node: Mapping[str, Any]) -> Machine:

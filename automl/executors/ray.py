@@ -19,6 +19,7 @@ from automl.executors.base import Node, TrialCrashed, WorkersGone
 from automl.executors.cluster import Cluster, Machine
 from automl.executors.cohorts import Cohort
 from automl.executors.files import write_files
+from automl.executors.logs import log_of
 from automl.executors.remote import Answer, Began, Bell, Job, run_cohort, salvage
 from automl.executors.shares import Packing
 from automl.executors.shelf import Shelf
@@ -276,7 +277,7 @@ class RayExecutor:
 
     def _log(self, first: Trial, text: str) -> None:
         if text:
-            path = self._run / "logs" / f"trial-{first.number:05d}.log"
+            path = self._run / log_of(first.number)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)

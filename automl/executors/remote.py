@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 LOG_BYTES = 200_000  # of what a cohort printed, from its end
 RING = 5.0  # seconds to tell the driver that something begins
+_FOLDER = "automl-ray-"  # how the names of folders of workers begin
 FETCH = 60.0  # seconds to fetch a checkpoint from another node
 
 
@@ -111,12 +112,11 @@ def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier:
     job: a reference to a `Job`, wrapped so that Ray doesn't read it. earlier: the same of `Files` to go on from, or empty. call:
     the ticket, the attempt, the `Bell`.
     """
-    folder = Path(tempfile.mkdtemp(prefix="automl-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
     try:
         _see_own_devices()
-        _ring(call, folder)
         with _printing_to(folder / "log"):
-            answer, weights = _answered(job, trials, earlier, folder)
+            answer, weights = _answered(job, trials, earlier, folder, lambda: _ring(call, folder))
         answer["log"] = tail(folder / "log")
         return answer, weights
     finally:
@@ -126,7 +126,7 @@ def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier:
 def salvage(folder: str) -> str:
     """Return what a worker that was killed had printed, and delete what it left on this node."""
     path = Path(folder)
-    if not path.name.startswith("automl-"):
+    if not path.name.startswith(_FOLDER):
         return ""
     text = tail(path / "log")
     shutil.rmtree(path, ignore_errors=True)
@@ -144,7 +144,7 @@ def tail(path: Path) -> str:
 
 
 def _answered(
-    job: Sequence[Any], given: Sequence[Mapping[str, Any]], earlier: Sequence[Any], folder: Path
+    job: Sequence[Any], given: Sequence[Mapping[str, Any]], earlier: Sequence[Any], folder: Path, ring: Callable[[], None]
 ) -> tuple[Answer, Files]:
     from automl.training.checkpoint import Checkpoints
     from automl.trial import run_trials, trial_from_dict
@@ -152,6 +152,7 @@ def _answered(
     answer: Answer = {"outcomes": [], "crash": "", "predictions": {}, "log": "", "device_bytes": 0}
     try:
         loaded = _load(job)
+        ring()  # only now its time begins: a new worker takes seconds to load
         trials = [trial_from_dict(trial, loaded.families) for trial in given]
         numbers = {trial.configuration_number for trial in trials}
         checkpoints = Checkpoints(folder / "checkpoints")
@@ -185,6 +186,7 @@ def _load(job: Sequence[Any]) -> _Loaded:
         from automl.task import Task
 
         preload()
+        _sweep()
         given: Job = ray.get(job[0])
         if given.version != automl.__version__:
             raise RuntimeError(f"all nodes must have automl {given.version}, but {socket.gethostname()} has {automl.__version__}")
@@ -192,6 +194,14 @@ def _load(job: Sequence[Any]) -> _Loaded:
         task = Task.of_parts(dict(given.header), dict(given.arrays))
         _loaded[:] = [_Loaded(key, task, families_from_text(given.families), storage)]
     return _loaded[0]
+
+
+def _sweep() -> None:
+    """Delete what workers left here that were killed together with their driver, who would have seen to it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        owner = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _brought(earlier: Sequence[Any], numbers: set[int], storage: Storage | None) -> Mapping[str, NDArray[np.uint8]]:
