@@ -23,7 +23,8 @@ from search_spaces.base import Scalar
 from search_spaces.configuration import Configuration
 from search_spaces.language import Architecture
 
-_RESUMABLE = {"resume", "time_limit", "n_trials", "workers", "executor", "families", "strategy", "callbacks", "verbose"}
+_CHANGEABLE = ("time_limit", "n_trials", "workers", "executor", "cluster", "storage", "cpus_per_trial", "gpus_per_trial")
+_RESUMABLE = {"resume", "families", "strategy", "callbacks", "verbose", *_CHANGEABLE}
 
 
 def search(  # noqa: PLR0913 - the one place where a user says everything; packed into two dataclasses at once
@@ -70,6 +71,10 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     epochs: int | None = None,
     workers: int | None = None,
     executor: str | None = None,
+    cluster: str | None = None,
+    storage: str | Path | None = None,
+    cpus_per_trial: float | None = None,
+    gpus_per_trial: float | Literal["auto"] | None = None,
     portfolio: bool = True,
     baselines: bool = True,
     include_baselines: bool = False,
@@ -146,10 +151,19 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     How long and where:
         time_limit: seconds from call to return (images are read in full). n_trials: configurations to try. Neither: 600 seconds.
         seed: with n_trials and one worker, the same seed gives the same search.
-        workers: processes that train at the same time; all cores unless given. executor: "processes" or "inline".
+        workers: trainings at the same time; all cores (of a cluster, as many as fit) unless given.
+        executor: "processes" or "inline".
+        cluster: run trials on a Ray cluster instead: "auto", the one that this process belongs to; "ray://host:10001" or
+            "host:6379"; or "local", one of this machine. automl must be installed on its nodes. What runs on a node that dies
+            runs again on another.
+        storage: a folder or a URL (s3://...) that all nodes reach: checkpoints and a copy of the record are kept there, from
+            which `resume` goes on even on another machine. Without one, checkpoints travel through the memory of the cluster, and
+            a search that is resumed trains anew what wasn't finished.
+        cpus_per_trial, gpus_per_trial: what a trial takes of a node; 1, and "auto": none for tables, else what the first trials
+            needed of a GPU, so that several share one.
         out: the run's folder; `automl-results/<date and time>` unless given. overwrite: replace an earlier search in it.
         resume: the folder of a search that was killed or interrupted; goes on with its own data and options, and with
-            `time_limit`, `n_trials`, `workers`, `executor`, `families` and `strategy` where given.
+            what is said here of how long and where, `families` and `strategy`, where given.
         callbacks: called with a `Progress` about twice a second; one that returns True ends the search.
         verbose: show progress on standard error.
 
@@ -165,9 +179,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose, as_list(enqueue), strategy)
     if resume is not None:
         _check_resumable(given)
-        return launch.resumed(
-            path_option("resume", resume), time_limit=time_limit, n_trials=n_trials, workers=workers, executor=executor
-        )
+        return launch.resumed(path_option("resume", resume), {name: given[name] for name in _CHANGEABLE})
     if data is None:
         raise OptionError("search needs data: a path to a table, images or sequences, a pandas DataFrame, or (X, y)")
     options = SearchOptions(
@@ -185,6 +197,10 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         seed=seed,
         workers=0 if workers is None else workers,
         executor=default_executor() if executor is None else executor,
+        cluster=cluster,
+        storage=str(storage) if isinstance(storage, Path) else storage,
+        cpus_per_trial=1.0 if cpus_per_trial is None else cpus_per_trial,
+        gpus_per_trial="auto" if gpus_per_trial is None else gpus_per_trial,
         portfolio=portfolio,
         baselines=baselines,
         include_baselines=include_baselines,

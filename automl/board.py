@@ -13,7 +13,7 @@ from automl.scoring import choose_score, joint_status
 from automl.store import Record
 from automl.strategies.base import Proposal
 from automl.strategies.pareto import front
-from automl.trial import SCORED
+from automl.trial import SCORED, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,11 +29,17 @@ COLUMNS = (
     "predict_ms_per_1000",
     "parameters",
     "epochs",
+    "host",
+    "device",
+    "peak_memory_bytes",
+    "utilisation",
     "status",
     "reason",
 )
 _BEFORE_OBJECTIVES = COLUMNS.index("parameters") + 1
-_TEXTS = ("model", "family", "status", "reason")
+_TEXTS = ("model", "family", "host", "device", "status", "reason")
+_PLACE = ("host", "device", "peak_memory_bytes", "utilisation")  # of interest where trials ran in several
+_REASON_WIDTH = 30  # characters that reasons need before places get any
 _HEADINGS = {
     "validation_score": "validation",
     "report_score": "report",
@@ -42,6 +48,8 @@ _HEADINGS = {
     "parameters": "params",
     "latency_ms": "ms/row",
     "weight_bytes": "bytes",
+    "peak_memory_bytes": "memory",
+    "utilisation": "busy",
 }
 
 
@@ -53,7 +61,8 @@ class Entry:
     loss: the same, lower is better. seconds: of training, all rungs and folds. predict_ms: for 1000 rows, all folds' networks.
     parameters: of one network. epochs: trained by one network; of each fold, fold_epochs: trained, best_epochs: the epoch scored.
     others: the further objectives of the search, in its order; empty for baselines and what failed. violation: above 0, it broke
-    a hard limit.
+    a hard limit. hosts, devices: where it ran, in the order of the first trials there; peak_bytes, utilisation: the largest, and
+    the mean over its seconds, of what `Outcome` says of them.
     """
 
     number: int
@@ -73,6 +82,10 @@ class Entry:
     reason: str
     others: tuple[float, ...] = ()
     violation: float = 0.0
+    hosts: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    peak_bytes: int = 0
+    utilisation: float = 0.0
 
     @property
     def is_baseline(self) -> bool:
@@ -114,7 +127,17 @@ def _entry(run: Run, number: int, records: Sequence[Record]) -> Entry:
         reason=reason,
         others=() if last.result is None else last.result.others,
         violation=max(outcome.violation for outcome in everything),
+        hosts=tuple(dict.fromkeys(outcome.host for outcome in everything if outcome.host)),
+        devices=tuple(dict.fromkeys(outcome.device for outcome in everything if outcome.device)),
+        peak_bytes=max(outcome.peak_bytes for outcome in everything),
+        utilisation=_utilisation([outcome for outcome in everything if outcome.device]),
     )
+
+
+def _utilisation(outcomes: Sequence[Outcome]) -> float:
+    """Return the share of all seconds of trials in which their devices worked."""
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    return sum(outcome.utilisation * outcome.seconds for outcome in outcomes) / seconds if seconds else 0.0
 
 
 def _family(record: Record) -> str:
@@ -173,6 +196,10 @@ def frame(rows: Sequence[Entry], report: dict[int, float], objectives: Sequence[
             round(entry.predict_ms, 3),
             entry.parameters,
             entry.epochs,
+            ", ".join(entry.hosts),
+            ", ".join(entry.devices),
+            entry.peak_bytes,
+            round(entry.utilisation, 3),
             entry.status,
             entry.reason,
         )
@@ -205,24 +232,56 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]
 
 
-def text_table(board: pd.DataFrame) -> Table:
-    """Return the board for a terminal of 80 characters: a model's name says its family, and reasons show where there are any."""
+def text_table(board: pd.DataFrame, width: int | None = None) -> Table:
+    """Return the board for a terminal of 80 characters: a model's name says its family, and reasons show where there are any.
+
+    Where trials ran is shown if that was on several hosts, or on another device than the CPU, as far as `width` characters have
+    room for it (None: any number has).
+    """
+    rows = records(board)
+    hidden = {"family"} if any(row.get("reason") for row in rows) else {"family", "reason"}
+    for shown in range(len(_PLACE) if _is_spread(rows) else 0, -1, -1):
+        columns = [name for name in board.columns if name not in {*hidden, *_PLACE[shown:]}]
+        if width is None or _least_width(rows, columns) <= width:
+            break
+    return _text_table(rows, columns)
+
+
+def _least_width(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> int:
+    """Return the characters in which a table cuts nothing off; reasons may be broken."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(width=1000)
+    rigid = Measurement.get(console, console.options, _text_table(rows, [name for name in columns if name != "reason"]))
+    return rigid.maximum + (_REASON_WIDTH if "reason" in columns else 0)
+
+
+def _is_spread(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether there were several hosts, or another device than the CPU."""
+    hosts = {name for row in rows for name in (row.get("host") or "").split(", ")} - {""}
+    return len(hosts) > 1 or any(row.get("device") not in {None, "", "cpu"} for row in rows)
+
+
+def _text_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    rows = records(board)
-    hidden = {"family"} if any(row.get("reason") for row in rows) else {"family", "reason"}
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in (name for name in board.columns if name not in hidden):
+    for name in columns:
         table.add_column(_HEADINGS.get(name, name), justify="left" if name in _TEXTS else "right", no_wrap=name != "reason")
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for name, value in row.items() if name not in hidden))
+        table.add_row(*(Text(_cell(name, row[name])) for name in columns))
     return table
 
 
-def _cell(value: object) -> str:
+def _cell(name: str, value: Any) -> str:
     if value is None or value is False:
         return ""
     if value is True:
         return "*"
+    if name == "peak_memory_bytes":
+        return f"{value / 1e6:.0f} MB"
+    if name == "utilisation":
+        return f"{value:.0%}"
     return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from automl.errors import OptionError
+from automl.errors import OptionError, RunError
 
 if TYPE_CHECKING:
     from automl.result import SearchResult
@@ -25,6 +25,21 @@ Family = Annotated[
         "--family", help="A family to search: a name (MLP) or your own as module:Class. Repeat for several.", show_default=False
     ),
 ]
+
+
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="Run trials on a Ray cluster: auto (the one this process belongs to), ray://HOST:10001, or local.",
+        show_default=False,
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="A folder or URL (s3://...) that all nodes of the cluster reach, for checkpoints.", show_default=False),
+]
+CpusPerTrial = Annotated[float | None, typer.Option(help="CPUs of a node that a trial takes. [default: 1]")]
+GpusPerTrial = Annotated[str | None, typer.Option(help="GPUs that a trial takes, or a part of one. [default: auto]")]
 
 
 class TaskKind(StrEnum):
@@ -118,6 +133,20 @@ def guesses_given(given: list[str] | None) -> dict[str, Any] | None:
         except ValueError:
             guesses[path] = value
     return guesses
+
+
+def gpus_given(given: str | None) -> Any:
+    """Return a number of GPUs, or what was given in its place."""
+    try:
+        return None if given is None else float(given)
+    except ValueError:
+        return given
+
+
+def check_ended_well(result: SearchResult) -> None:
+    """Raise `RunError` where a search had to end before its time."""
+    if result.failed:
+        raise RunError(result.ended_by)
 
 
 def families_given(given: list[str] | None) -> list[Any] | None:

@@ -10,14 +10,20 @@ import typer
 
 from automl.cli_options import (
     AsJson,
+    Cluster,
+    CpusPerTrial,
     Family,
+    GpusPerTrial,
     ImageFit,
     InputKind,
     RunFolder,
     ScheduleKind,
+    Storage,
     TaskKind,
     TokenizerKind,
+    check_ended_well,
     families_given,
+    gpus_given,
     guesses_given,
     kinds_of_columns,
     networks_in,
@@ -99,6 +105,10 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
     epochs: Annotated[int | None, typer.Option(help="Epochs of a full training. [default: by rows]")] = None,
     workers: Annotated[int | None, typer.Option(help="Trainings at the same time. [default: all cores]")] = None,
     executor: Annotated[str | None, typer.Option(help="processes or inline. [default: processes]")] = None,
+    cluster: Cluster = None,
+    storage: Storage = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     portfolio: Annotated[bool, typer.Option(help="First try what was good on other data.")] = True,
     baselines: Annotated[bool, typer.Option(help="Fit reference models beside the networks.")] = True,
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier search in --out.")] = False,
@@ -153,20 +163,30 @@ def search(  # noqa: PLR0913, PLR0917 - one parameter for each option of the com
         epochs=epochs,
         workers=workers,
         executor=executor,
+        cluster=cluster,
+        storage=storage,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_given(gpus_per_trial),
         portfolio=portfolio,
         baselines=baselines,
         overwrite=overwrite,
         verbose=not as_json,
     )
     show(result, as_json=as_json)
+    check_ended_well(result)
     _ = result.best_entry  # raises: a search without a model must not look like success
 
 
-def resume(
+def resume(  # noqa: PLR0913, PLR0917 - one parameter for each option of the command
     run: RunFolder,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for this continuation. [default: what is left]")] = None,
     n_trials: Annotated[int | None, typer.Option(help="Configurations in all. [default: as before]")] = None,
     workers: Annotated[int | None, typer.Option(help="Trainings at the same time. [default: as before]")] = None,
+    executor: Annotated[str | None, typer.Option(help="processes or inline: go on without a cluster.")] = None,
+    cluster: Cluster = None,
+    storage: Storage = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     family: Family = None,
     as_json: AsJson = False,
 ) -> None:
@@ -181,10 +201,16 @@ def resume(
         time_limit=time_limit,
         n_trials=n_trials,
         workers=workers,
+        executor=executor,
+        cluster=cluster,
+        storage=storage,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_given(gpus_per_trial),
         families=families_given(family),
         verbose=not as_json,
     )
     show(result, as_json=as_json)
+    check_ended_well(result)
     _ = result.best_entry
 
 
@@ -204,5 +230,5 @@ def show(result: SearchResult, *, as_json: bool, top: int | None = None, front: 
     if not console.is_terminal:
         console = Console(highlight=False, width=_FILE_WIDTH)
     console.print(str(result.path), markup=False, soft_wrap=True)
-    console.print(text_table(board))
+    console.print(text_table(board, console.width))
     console.print(result.summary(), markup=False, soft_wrap=True)

@@ -19,7 +19,8 @@ from typing import Any, Self
 
 from automl.errors import RunError
 
-FORMAT = 2
+FORMAT = 3
+_EARLIER = (2,)  # formats that are read as they are, and brought up to ours where they are written
 _APPLICATION = 0x4155544F  # "AUTO": tells our files from other people's SQLite files
 _WAIT = 10.0  # seconds for a reader that holds the file for a moment
 
@@ -38,13 +39,22 @@ CREATE TABLE outcomes (
     place INTEGER PRIMARY KEY, ended_at REAL NOT NULL, trial INTEGER NOT NULL UNIQUE REFERENCES trials (number),
     status TEXT NOT NULL, reason TEXT NOT NULL, score REAL, epochs INTEGER NOT NULL, best_epoch INTEGER NOT NULL,
     seconds REAL NOT NULL, parameters INTEGER NOT NULL, predict_ms REAL NOT NULL, curve TEXT NOT NULL,
-    weight_bytes INTEGER NOT NULL, latency_ms REAL NOT NULL, memory_bytes INTEGER NOT NULL, violation REAL NOT NULL
+    weight_bytes INTEGER NOT NULL, latency_ms REAL NOT NULL, memory_bytes INTEGER NOT NULL, violation REAL NOT NULL,
+    host TEXT NOT NULL, device TEXT NOT NULL, peak_bytes INTEGER NOT NULL, utilisation REAL NOT NULL
 );
 CREATE TABLE results (
     proposal INTEGER PRIMARY KEY REFERENCES proposals (id), loss REAL, ended INTEGER NOT NULL, seconds REAL NOT NULL,
     others TEXT NOT NULL, violation REAL NOT NULL
 );
 CREATE TABLE events (id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL);
+"""
+
+# Columns that came with format 3, in the order of the tables.
+_ADDED = """
+ALTER TABLE outcomes ADD COLUMN host TEXT NOT NULL DEFAULT '';
+ALTER TABLE outcomes ADD COLUMN device TEXT NOT NULL DEFAULT '';
+ALTER TABLE outcomes ADD COLUMN peak_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outcomes ADD COLUMN utilisation REAL NOT NULL DEFAULT 0
 """
 
 
@@ -64,7 +74,7 @@ class Database:
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool) -> Self:
-        """Open a file that `create` made."""
+        """Open a file that `create` made. One of an earlier format keeps it until it is opened for writing."""
         if not path.is_file():
             raise RunError(
                 f"{path.parent} must hold a search (a file {path.name}), but has none; give the folder that a search wrote (out)"
@@ -72,7 +82,7 @@ class Database:
         with _explained(path), closing(_connect_to_read(path)) as connection:
             if not _is_ours(connection, path):
                 raise RunError(f"{path} must be the record of a search, but is empty; begin the search again")
-        return cls(path, None, None) if read_only else cls._to_write(path, _sign)
+        return cls(path, None, None) if read_only else cls._to_write(path, _take_over)
 
     @classmethod
     def _to_write(cls, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Self:
@@ -153,12 +163,13 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether a file is a record in this format; False for an empty one. Raises `RunError` for anything else."""
+    """Whether a file is a record in a format that we know; False for an empty one. Raises `RunError` for anything else."""
     ((application,),) = connection.execute("PRAGMA application_id")
-    ((version,),) = connection.execute("PRAGMA user_version")
+    version = _version(connection)
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
-    if application == _APPLICATION and version != FORMAT:
-        raise RunError(f"{path} must have format {FORMAT}, but has format {version}; use the version of automl that wrote it")
+    if application == _APPLICATION and version not in {*_EARLIER, FORMAT}:
+        known = " or ".join(map(str, (*_EARLIER, FORMAT)))
+        raise RunError(f"{path} must have format {known}, but has format {version}; use the version of automl that wrote it")
     if application != _APPLICATION and tables:
         raise RunError(
             f"{path} must be the record of a search, but is another program's database; give the folder that a search wrote"
@@ -178,8 +189,18 @@ def _lay_down(connection: sqlite3.Connection, path: Path, settings: str) -> None
         connection.execute(f"PRAGMA application_id = {_APPLICATION}")
 
 
-def _sign(connection: sqlite3.Connection) -> None:
+def _version(connection: sqlite3.Connection) -> int:
+    ((version,),) = connection.execute("PRAGMA user_version")
+    return int(version)
+
+
+def _take_over(connection: sqlite3.Connection) -> None:
+    """Bring the tables up to this format, where they are of an earlier one, and sign as the writer."""
     with _transaction(connection, "IMMEDIATE"):
+        if _version(connection) in _EARLIER:
+            for statement in _ADDED.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
         connection.execute("UPDATE meta SET value = ? WHERE key = 'writer'", (_signature(),))
 
 

@@ -21,6 +21,7 @@ from automl.options import SearchOptions
 from automl.portfolio import portfolio_for
 from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
+from automl.storage import Mirror, storage_of
 from automl.strategies import Given, chosen, is_object, strategy_for, strategy_name
 from automl.strategies.base import Plan, Strategy
 from automl.strategies.priors import space_with_guess
@@ -61,37 +62,52 @@ class Launch:
     ) -> SearchResult:
         """Search in the folder `path`, in the place of a search that is there if `overwrite`; `overrides` are of the space."""
         check_free(path, overwrite=overwrite)  # before minutes are spent on the data
-        with Workers(options.executor, self.families) as workers:  # they load their libraries while the data are read
+        storage = storage_of(path, options.storage)
+        if storage is not None:
+            storage.check_free(overwrite=overwrite)
+        # They load their libraries while the data are read.
+        with Workers(options.executor, self.families, options.on_cluster, options.workers) as workers:
             with announced(data) if self.verbose else nullcontext():
                 task = make_task(data, data_options)
             space, epochs = searched_space(task, options, self.families, overrides)
             options, enqueue = replace(options, epochs=epochs), self._tried_first(options, space, task)
-            name, schedule = chosen(self.strategy, _plan(options, enqueue))
+            places = workers.capacity(options.workers)
+            name, schedule = chosen(self.strategy, _plan(options, enqueue, places))
             options = replace(options, strategy=name, schedule=schedule)
-            strategy = strategy_for(self.strategy if is_object(name) else name, space, _plan(options, enqueue))
+            strategy = strategy_for(self.strategy if is_object(name) else name, space, _plan(options, enqueue, places))
             make_empty(path, overwrite=overwrite)
             listed = [configuration.to_dict() for configuration in enqueue]
             settings = {**options.to_dict(), "space": space_overrides_to_dict(space), "enqueue": listed}
-            return self._search(Run.create(path, task, settings, self.families), strategy, options, workers)
+            run = Run.create(path, task, settings, self.families)
+            if storage is not None:
+                storage.clear()
+                storage.keep_task(path)
+            return self._search(run, strategy, options, workers)
 
-    def resumed(
-        self, path: Path, *, time_limit: float | None, n_trials: int | None, workers: int | None, executor: str | None
-    ) -> SearchResult:
-        """Go on with the search in the folder `path`; what isn't None goes before its own options.
+    def resumed(self, path: Path, changes: Mapping[str, Any]) -> SearchResult:
+        """Go on with the search in the folder `path`; what isn't None of `changes` goes before its own options.
 
-        Without a new time limit, what earlier runs used counts against theirs.
+        Without a new time limit, what earlier runs used counts against theirs. A folder that is gone is made again from the copy
+        in the storage, where one is given.
         """
-        changes = {"time_limit": time_limit, "n_trials": n_trials, "workers": workers, "executor": executor}
         given = {name: value for name, value in changes.items() if value is not None}
+        if "executor" in given and "cluster" not in given:
+            given |= {"cluster": None, "storage": None}
+        elif "cluster" in given:
+            given = {"workers": 0, **given}
+        storage = storage_of(path, given.get("storage"))
+        if storage is not None and not (path / "run.db").exists():
+            storage.restore(path)
         run = Run.open(path, self.families)
         with run.store:
             settings = run.store.settings()
             options = SearchOptions.from_dict({**settings, **_latest_options(run), **given})
             space = Space(Configuration, space_overrides_from_dict(settings["space"], Configuration, (*FAMILIES, *self.families)))
             enqueue = configurations(settings["enqueue"], space, self.families, options.prior)
-            strategy = strategy_for(self._strategy_again(options.strategy), space, _plan(options, enqueue))
-            with Workers(options.executor, self.families) as called:
-                spent = 0.0 if time_limit is not None else _seconds_spent(run)
+            with Workers(options.executor, self.families, options.on_cluster, options.workers) as called:
+                plan = _plan(options, enqueue, called.capacity(options.workers))
+                strategy = strategy_for(self._strategy_again(options.strategy), space, plan)
+                spent = 0.0 if "time_limit" in given else _seconds_spent(run)
                 return self._search(run, strategy, options, called, spent)
 
     def _tried_first(self, options: SearchOptions, space: Space[Configuration], task: Task) -> tuple[Configuration, ...]:
@@ -130,22 +146,27 @@ class Launch:
             view = stack.enter_context(View(run.task.metric)) if self.verbose else None
             if view is not None:
                 view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
+            storage = storage_of(run.path, options.storage)
+            mirror = Mirror(storage, run) if storage is not None else None
             study = Study(
                 run_folder=run,
                 strategy=strategy,
-                executor=stack.enter_context(workers.executor(run.path, options.workers)),
+                executor=stack.enter_context(workers.executor(run.path, options.workers, "" if storage is None else storage.url)),
                 limits=limits,
                 seed=options.seed,
-                callbacks=[*self.callbacks, *([view] if view is not None else [])],
+                callbacks=[*self.callbacks, *([view] if view is not None else []), *([mirror] if mirror is not None else [])],
                 demands=options.demands,
                 ledger=Ledger(tuple(options.objectives)),
             )
             study.run(baseline_names(run.task) if options.baselines else ())
-            run.store.add_event("ended", {"ended_by": study.ended_by, "infeasible": strategy.infeasible})
+            ending = {"ended_by": study.ended_by, "infeasible": strategy.infeasible, "failed": study.failed}
+            run.store.add_event("ended", ending)
+            if mirror is not None:
+                mirror.copy()
         return SearchResult(run, options.include_baselines)
 
 
-def _plan(options: SearchOptions, enqueue: tuple[Configuration, ...]) -> Plan[Configuration]:
+def _plan(options: SearchOptions, enqueue: tuple[Configuration, ...], workers: int) -> Plan[Configuration]:
     return Plan(
         epochs=cast(int, options.epochs),
         seed=options.seed,
@@ -153,7 +174,7 @@ def _plan(options: SearchOptions, enqueue: tuple[Configuration, ...]) -> Plan[Co
         schedule=options.schedule,
         enqueue=enqueue,
         prior=options.prior,
-        workers=options.workers,
+        workers=workers,
         objectives=1 + len(options.objectives),
     )
 

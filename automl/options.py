@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +12,7 @@ from typing import Any
 
 from automl.demands import Demands
 from automl.errors import OptionError, nearest
+from automl.executors import OnCluster
 from automl.objectives import OBJECTIVES
 from automl.strategies import SCHEDULES, strategy_name
 from automl.strategies.base import Schedule
@@ -19,6 +21,8 @@ from search_spaces.configuration import FAMILIES
 from search_spaces.language import Architecture
 
 EXECUTORS = ("processes", "inline")
+AUTO = "auto"
+_ADDRESS = re.compile(r"auto|local|(ray://)?[A-Za-z0-9_.\-\[\]:]*[A-Za-z0-9\]]:\d{1,5}")
 _LIMITS = {"max_parameters": "parameters", "max_latency_ms": "milliseconds", "max_bytes": "bytes", "max_memory": "bytes"}
 DEFAULT_TIME_LIMIT = 600.0  # seconds, where neither a time limit nor a number of trials is given
 
@@ -35,6 +39,10 @@ class SearchOptions:
     seed: int = 0
     workers: int = 0
     executor: str = "processes"
+    cluster: str | None = None
+    storage: str | None = None
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float | str = AUTO
     portfolio: bool = True
     baselines: bool = True
     include_baselines: bool = False
@@ -67,8 +75,39 @@ class SearchOptions:
         object.__setattr__(self, "prior", _checked_prior(self.prior))
         if self.time_limit is None and self.n_trials is None:
             object.__setattr__(self, "time_limit", DEFAULT_TIME_LIMIT)
-        if not self.workers:
+        self._check_cluster()
+        if not self.workers and self.cluster is None:
             object.__setattr__(self, "workers", available_cores())
+
+    def _check_cluster(self) -> None:
+        """Check what is said of a cluster."""
+        if self.cluster is None:
+            if self.storage is not None:
+                raise OptionError(
+                    f"storage is for a search on a cluster: give cluster= too, or leave out storage={self.storage!r}"
+                )
+            return
+        if not isinstance(self.cluster, str) or not _ADDRESS.fullmatch(self.cluster):
+            raise OptionError(
+                f"cluster must be 'auto' (the one this process belongs to), 'local' (one of this machine), 'ray://host:10001' or "
+                f"'host:6379', got {self.cluster!r}{nearest(self.cluster, ('auto', 'local'))}"
+            )
+        if self.storage is not None and (not isinstance(self.storage, str) or not self.storage):
+            raise OptionError(f"storage must be a folder or a URL that every node reaches, got {self.storage!r}")
+        _check_positive("cpus_per_trial", self.cpus_per_trial, "CPUs")
+        if self.gpus_per_trial not in (AUTO, 0):
+            if isinstance(self.gpus_per_trial, str):
+                raise OptionError(f"gpus_per_trial must be a number of GPUs or 'auto', got {self.gpus_per_trial!r}")
+            _check_positive("gpus_per_trial", self.gpus_per_trial, "GPUs")
+            if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
+                raise OptionError(f"gpus_per_trial must be a part of one GPU or a whole number, got {self.gpus_per_trial!r}")
+
+    @property
+    def on_cluster(self) -> OnCluster | None:
+        """How to use a cluster, where one is named."""
+        if self.cluster is None:
+            return None
+        return OnCluster(self.cluster, self.cpus_per_trial, self.gpus_per_trial)
 
     @property
     def demands(self) -> Demands | None:

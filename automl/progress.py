@@ -14,6 +14,13 @@ from automl.trial import Outcome
 _KEPT = 5  # configurations whose checkpoints stay whatever the strategy says
 
 
+def name_of(proposal: Proposal | str) -> str:
+    """Return what a proposal is called wherever it is shown, "MLP #12"; a baseline has its name."""
+    if isinstance(proposal, str):
+        return proposal
+    return f"{type(proposal.configuration.architecture).__name__} #{proposal.number}"
+
+
 @dataclass(frozen=True)
 class Ended:
     """One configuration or baseline that ended a rung. `loss` is lower-is-better; None: it failed, for `reason`.
@@ -33,11 +40,22 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A machine of the cluster that the search runs on. running: what is at work there, "MLP #12" or the name of a baseline."""
+
+    name: str
+    cpus: float
+    gpus: float
+    running: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Progress:
     """A search at one moment. Times in seconds; `score` is in the metric's own sign, on the choose rows.
 
     begun, ended, failed: proposals, baselines not counted. running: those at work or queued, baselines included. refused: those
-    that broke a hard limit, which aren't counted as failed.
+    that broke a hard limit, which aren't counted as failed. nodes: the machines of a cluster; empty on one machine. news:
+    of machines and trials that were lost, since the last look.
     """
 
     elapsed: float
@@ -51,6 +69,8 @@ class Progress:
     baselines: tuple[Ended, ...]
     latest: tuple[Ended, ...]
     refused: int = 0
+    nodes: tuple[Place, ...] = ()
+    news: tuple[str, ...] = ()
 
 
 @dataclass
@@ -85,9 +105,7 @@ class Tally:
         """Count a proposal, or a baseline (without a result), as ended; `score` is over all folds together."""
         status, reason = joint_status(outcomes)
         entry = Ended(
-            name=proposal
-            if isinstance(proposal, str)
-            else f"{type(proposal.configuration.architecture).__name__} #{proposal.number}",
+            name=name_of(proposal),
             loss=None if result is None else result.loss,
             score=score,
             epochs=max(outcome.epochs for outcome in outcomes),
@@ -127,7 +145,7 @@ class Tally:
         best = sorted(self.losses, key=lambda number: (self.losses[number], number))[:_KEPT]
         return frozenset({*best, *self.front})
 
-    def progress(self, limits: Limits, running: int) -> Progress:
+    def progress(self, limits: Limits, running: int, nodes: tuple[Place, ...] = ()) -> Progress:
         """Return the search as it stands."""
         return Progress(
             elapsed=limits.elapsed(),
@@ -141,4 +159,5 @@ class Tally:
             baselines=tuple(entry for entry in self.ended if entry.is_baseline),
             latest=tuple([entry for entry in self.ended if not entry.is_refused][-8:]),
             refused=self.refused,
+            nodes=nodes,
         )

@@ -71,6 +71,11 @@ class SearchResult:
         """Why the search ended, in words; empty while it runs, and where it was killed."""
         return str(self._ended["ended_by"])
 
+    @property
+    def failed(self) -> bool:
+        """Whether the search had to end before its time, because the machines that it ran on were gone."""
+        return bool(self._ended.get("failed", False))
+
     @cached_property
     def entries(self) -> list[Entry]:
         """Every configuration and baseline, the best first."""
@@ -101,9 +106,11 @@ class SearchResult:
         """Return the board: one row for each configuration and baseline, ranked by `validation_score`.
 
         Columns: rank, model, family, validation_score (on the choose rows), report_score (on the report rows; for the best
-        network and the baselines), training_seconds, predict_ms_per_1000 (rows), parameters, epochs, status, reason. In a search
-        with objectives also latency_ms (of one row) and weight_bytes, where they are minimised, and front: whether no other
-        network is as good in everything and better in something.
+        network and the baselines), training_seconds, predict_ms_per_1000 (rows), parameters, epochs, host, device (where it was
+        trained; several are joined by ", "), peak_memory_bytes (the most while it was trained: of a GPU what torch took, else all
+        that the process held), utilisation (the share of that time in which the device worked; 0 also of a GPU where `pynvml` is
+        missing), status, reason. In a search with objectives also latency_ms (of one row) and weight_bytes, where they are
+        minimised, and front: whether no other network is as good in everything and better in something.
         """
         return frame(self.entries, {number: score.value for number, score in self.report.items()}, self.objectives)
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +26,7 @@ _FILE = "run.db"
 _ADD_OUTCOME = """
 INSERT INTO outcomes VALUES (
     NULL, :ended_at, :trial, :status, :reason, :score, :epochs, :best_epoch, :seconds, :parameters, :predict_ms, :curve,
-    :weight_bytes, :latency_ms, :memory_bytes, :violation
+    :weight_bytes, :latency_ms, :memory_bytes, :violation, :host, :device, :peak_bytes, :utilisation
 )
 """
 
@@ -177,6 +178,11 @@ class Store:
                 "the search was given (families=[...], --family module:Class)"
             ) from error
 
+    def copy_to(self, path: Path) -> None:
+        """Write the record as it is now into a new file."""
+        with self._database.reading() as connection, closing(sqlite3.connect(path)) as copy:
+            connection.backup(copy)
+
     def close(self) -> None:
         """End writing, and let another process write. Closing twice does nothing."""
         self._database.close()
@@ -196,6 +202,7 @@ def _result(proposal: Proposal | str, row: sqlite3.Row | None) -> Result | None:
 
 
 def _outcome(row: sqlite3.Row) -> Outcome:
-    values = {entry.name: row[entry.name] for entry in fields(Outcome)}
+    known = frozenset(row.keys())  # a file of an earlier format has fewer
+    values = {entry.name: row[entry.name] for entry in fields(Outcome) if entry.name in known}
     curve = tuple((epoch, score) for epoch, score in json.loads(row["curve"]))
     return Outcome(**{**values, "curve": curve})

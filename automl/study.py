@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from automl.demands import Demands
-from automl.executors.base import Executor
+from automl.executors.base import Executor, WorkersGone
 from automl.limits import Forecast, Limits
 from automl.metrics import metric
 from automl.objectives import Ledger
-from automl.progress import Progress, Tally
+from automl.progress import Place, Progress, Tally, name_of
 from automl.run_folder import Run
 from automl.scoring import choose_score, judge
 from automl.store import Record
@@ -32,7 +32,8 @@ class Study:
     """One search: asks the strategy, runs the trials, keeps the record.
 
     demands: what networks must keep to before they are trained. ledger: what they cost, for the objectives of the search.
-    A callback is called after outcomes and about twice a second; the search ends early where it returns True.
+    A callback is called after outcomes and about twice a second; the search ends early where it returns True. ended_by: why it
+    ended, in words; failed: it couldn't go on.
     """
 
     run_folder: Run
@@ -48,6 +49,7 @@ class Study:
     tally: Tally = field(default_factory=Tally)
     baselines: dict[str, int] = field(default_factory=dict)
     ended_by: str = ""
+    failed: bool = False
 
     def run(self, baselines: Sequence[str]) -> None:
         """Search until the limits close or the strategy is done; a killed search goes on where it was.
@@ -66,6 +68,8 @@ class Study:
                     return
             over = "all trials are done" if self.strategy.done else "the time is over, or too short for another trial"
             self.ended_by = self.limits.stopped or over
+        except WorkersGone as error:
+            self.ended_by, self.failed = str(error), True
         except KeyboardInterrupt:
             self.ended_by = "interrupted"
         finally:
@@ -169,7 +173,9 @@ class Study:
         if ended:
             closed = self.strategy.closed
             self.tally.settle(closed)
-            self.run_folder.release(closed, keep=self.tally.best_numbers())
+            best = self.tally.best_numbers()
+            self.executor.keep(closed, best)
+            self.run_folder.release(closed, keep=best)
 
     def _learn(self, proposal: Proposal, outcomes: Sequence[Outcome], result: Result) -> None:
         self.strategy.tell([result])
@@ -179,9 +185,20 @@ class Study:
 
     def _interrupted(self) -> bool:
         """Show where the search stands; whether a callback asked for its end."""
-        progress = self.tally.progress(self.limits, len(self.running))
+        news = self.executor.news()
+        for line in news:
+            self.run_folder.store.add_event("lost", {"what": line})
+        progress = replace(self.tally.progress(self.limits, len(self.running), self._places()), news=tuple(news))
         answers = [callback(progress) for callback in self.callbacks]
         return True in answers
+
+    def _places(self) -> tuple[Place, ...]:
+        """Return the machines of a cluster, with what runs on each by name."""
+        running = {ticket: name_of(proposal) for ticket, proposal in self.running.items()}
+        return tuple(
+            Place(node.name, node.cpus, node.gpus, tuple(running[ticket] for ticket in node.tickets if ticket in running))
+            for node in self.executor.nodes()
+        )
 
 
 def span_of(proposal: Proposal) -> tuple[int, int, int]:

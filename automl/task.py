@@ -104,11 +104,15 @@ class Task:
     @classmethod
     def load(cls, folder: str | Path) -> Task:
         """Return the task in `folder`, its arrays memory-mapped and read-only. Raises `RunError` where it is incomplete."""
-        header, arrays = read_arrays(Path(folder))
         try:
-            return _from_parts(header, arrays)
+            return cls.of_parts(*read_arrays(Path(folder)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{folder} must hold a saved task, but its header can't be read: {error}") from error
+
+    @staticmethod
+    def of_parts(header: dict[str, Any], arrays: dict[str, Array]) -> Task:
+        """Return the task that `read_arrays` found in a folder."""
+        return _from_parts(header, arrays)
 
     def describe(self) -> list[str]:
         """Return what the task is, one line each: target, rows, columns (of very many, the first), notices."""

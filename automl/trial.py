@@ -17,7 +17,9 @@ from automl.training.checkpoint import Checkpoints, Progress, Snapshot
 from automl.training.course import Span
 from automl.training.loop import train
 from automl.training.measuring import measured, timed_again
-from automl.training.networks import NetworkFault, described, device_for, one_thread, ran_out_of_memory
+from automl.training.memory import ran_out_of_memory
+from automl.training.networks import CPU, NetworkFault, described, device_for, one_thread
+from automl.training.usage import Meter
 from search_spaces.configuration import KNOWN, Configuration
 from search_spaces.domains import Families, Infeasible
 
@@ -69,6 +71,10 @@ class Outcome:
     predict_ms: milliseconds to predict 1000 rows. curve: (epoch, score) for each epoch trained in this trial. weight_bytes,
     latency_ms, memory_bytes, violation: as `Measured`, where the trial had demands and began at epoch 0; a violation above 0: the
     network broke a hard limit, and wasn't trained.
+
+    Where it ran, and what it took there; of a trial that never ran, nothing. host: the machine's name. device: "cpu", or a GPU,
+    "cuda:0 NVIDIA H100". peak_bytes: the most memory while it ran: of the GPU what torch took, else all that the process held.
+    utilisation: the share of its seconds, from 0 to 1, in which the device worked; 0 also of a GPU without `pynvml` to ask.
     """
 
     trial: int
@@ -85,6 +91,10 @@ class Outcome:
     latency_ms: float = 0.0
     memory_bytes: int = 0
     violation: float = 0.0
+    host: str = ""
+    device: str = ""
+    peak_bytes: int = 0
+    utilisation: float = 0.0
 
 
 def trial_to_dict(trial: Trial) -> dict[str, Any]:
@@ -129,21 +139,24 @@ def _run(trial: Trial, task: Task, checkpoints: Checkpoints, costs: Costs) -> Ou
     began = time.perf_counter()
     if trial.deadline is not None and time.time() >= trial.deadline:
         return Outcome(trial.number, "timeout", "its deadline came before it began")
+    with Meter(CPU if isinstance(trial.configuration, str) else device_for(task)) as meter:
+        outcome = _attempt(trial, task, checkpoints, costs)
+    return replace(outcome, seconds=time.perf_counter() - began, **asdict(meter.usage))
+
+
+def _attempt(trial: Trial, task: Task, checkpoints: Checkpoints, costs: Costs) -> Outcome:
     try:
         if isinstance(trial.configuration, str):
-            outcome = _fit(trial, trial.configuration, task, checkpoints)
-        else:
-            outcome = _train_if_allowed(trial, trial.configuration, task, checkpoints, costs)
+            return _fit(trial, trial.configuration, task, checkpoints)
+        return _train_if_allowed(trial, trial.configuration, task, checkpoints, costs)
     except Infeasible as error:
-        outcome = Outcome(trial.number, "infeasible", str(error))
+        return Outcome(trial.number, "infeasible", str(error))
     except (NetworkFault, BaselineFault, DataError, RunError, MemoryError, RuntimeError) as error:
         if ran_out_of_memory(error):
-            outcome = Outcome(trial.number, "out_of_memory", described(error))
-        elif isinstance(error, RuntimeError):
+            return Outcome(trial.number, "out_of_memory", described(error))
+        if isinstance(error, RuntimeError):
             raise
-        else:
-            outcome = Outcome(trial.number, "error", str(error))
-    return replace(outcome, seconds=time.perf_counter() - began)
+        return Outcome(trial.number, "error", str(error))
 
 
 def _train_if_allowed(trial: Trial, configuration: Configuration, task: Task, checkpoints: Checkpoints, costs: Costs) -> Outcome:

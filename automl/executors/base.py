@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
+
+from automl.errors import RunError
 
 if TYPE_CHECKING:
     from automl.trial import Outcome, Trial
@@ -11,6 +14,20 @@ if TYPE_CHECKING:
 
 class TrialCrashed(RuntimeError):
     """An exception left `run_trials`: a bug of ours, with its traceback. What goes wrong with a configuration is an outcome."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a cluster. name: its host. tickets: of the cohorts that run there now."""
+
+    name: str
+    cpus: float
+    gpus: float
+    tickets: tuple[int, ...]
+
+
+class WorkersGone(RunError):
+    """The machines that run trials are gone, through no fault of the search: it ends with what it has."""
 
 
 class Executor(Protocol):
@@ -32,7 +49,23 @@ class Executor(Protocol):
         """Return the cohorts that ended, by ticket, each with an outcome for every trial in the order of submission.
 
         Returns as soon as one ended, when the time is over (then empty), and at once where nothing is running. Inline, this is
-        where trials run, as long as it takes. Raises `TrialCrashed` for a bug, `RunError` where trials can't be run any more.
+        where trials run, as long as it takes. Raises `TrialCrashed` for a bug, `RunError` where trials can't be run any more
+        (`WorkersGone`: because the cluster is gone).
+        """
+        ...
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the machines of the cluster; empty where trials run on this machine alone."""
+        ...
+
+    def news(self) -> list[str]:
+        """Return what a user should know of machines and trials that were lost, a line each, since the last call."""
+        ...
+
+    def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:
+        """See to it that the checkpoints of the best configurations (by number) lie in the folder of the run.
+
+        Those of others that are closed, which nobody will go on with, may be forgotten wherever else they are.
         """
         ...
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from automl.errors import RunError
-from automl.executors.base import TrialCrashed
+from automl.executors.base import Node, TrialCrashed
 from automl.task import Task
 from automl.training.checkpoint import Checkpoints
 from automl.trial import Outcome, Trial, run_trials
@@ -43,6 +43,15 @@ class InlineExecutor:
             return [(ticket, run_trials(trials, self._task, self._checkpoints))]
         except Exception as error:
             raise TrialCrashed(f"running trials {[trial.number for trial in trials]} raised\n{traceback.format_exc()}") from error
+
+    def nodes(self) -> tuple[Node, ...]:
+        return ()
+
+    def news(self) -> list[str]:
+        return []
+
+    def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:
+        """Do nothing: trials write into the folder of the run themselves."""
 
     def stop(self) -> None:
         self._is_stopped = True

@@ -6,6 +6,7 @@ import math
 import os
 import selectors
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from automl.errors import RunError
-from automl.executors.base import TrialCrashed
+from automl.executors.base import Node, TrialCrashed
 from automl.executors.handle import Zygote
 from automl.executors.wire import Inbox, families_to_text, outcome_from_dict
 from automl.trial import Outcome, Status, Trial, trial_to_dict
@@ -119,6 +120,15 @@ class ProcessesExecutor:
         ended, self._ended = self._ended, []
         return ended
 
+    def nodes(self) -> tuple[Node, ...]:
+        return ()
+
+    def news(self) -> list[str]:
+        return []
+
+    def keep(self, closed: frozenset[int], best: frozenset[int]) -> None:
+        """Do nothing: trials write into the folder of the run themselves."""
+
     def stop(self) -> None:
         self._is_stopped = True
         self._zygote.stop()
@@ -178,8 +188,9 @@ class ProcessesExecutor:
             late = f"still running {GRACE:g} s after its deadline"
             reason = "no worker was free before its deadline" if cohort.started is None else late
         seconds = 0.0 if cohort.started is None else time.time() - cohort.started
-        share = seconds / len(cohort.trials)
-        self._ended.append((ticket, [Outcome(trial.number, status, reason, seconds=share) for trial in cohort.trials]))
+        share, host = seconds / len(cohort.trials), "" if cohort.started is None else socket.gethostname()
+        lost = [Outcome(trial.number, status, reason, seconds=share, host=host) for trial in cohort.trials]
+        self._ended.append((ticket, lost))
 
     def _forget(self, ticket: int) -> _Cohort:
         cohort = self._cohorts.pop(ticket)

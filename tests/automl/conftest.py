@@ -1,11 +1,39 @@
 import hashlib
 import json
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+
+# As format 2 had it: without host, device, peak_bytes and utilisation.
+OUTCOMES_2 = """
+CREATE TABLE outcomes_2 (
+    place INTEGER PRIMARY KEY, ended_at REAL NOT NULL, trial INTEGER NOT NULL UNIQUE REFERENCES trials (number),
+    status TEXT NOT NULL, reason TEXT NOT NULL, score REAL, epochs INTEGER NOT NULL, best_epoch INTEGER NOT NULL,
+    seconds REAL NOT NULL, parameters INTEGER NOT NULL, predict_ms REAL NOT NULL, curve TEXT NOT NULL,
+    weight_bytes INTEGER NOT NULL, latency_ms REAL NOT NULL, memory_bytes INTEGER NOT NULL, violation REAL NOT NULL
+);
+INSERT INTO outcomes_2 SELECT place, ended_at, trial, status, reason, score, epochs, best_epoch, seconds, parameters, predict_ms,
+    curve, weight_bytes, latency_ms, memory_bytes, violation FROM outcomes;
+DROP TABLE outcomes;
+ALTER TABLE outcomes_2 RENAME TO outcomes;
+PRAGMA user_version = 2;
+"""
+
+
+@pytest.fixture(scope="session")
+def to_format_2():
+    """Return a function that makes the record in a run's folder one that the version of format 2 would have written."""
+
+    def turn(folder):
+        with closing(sqlite3.connect(folder / "run.db")) as connection:
+            connection.executescript(OUTCOMES_2)
+
+    return turn
 
 
 @pytest.fixture(scope="session")

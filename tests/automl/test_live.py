@@ -1,3 +1,4 @@
+import re
 import time
 from dataclasses import replace
 
@@ -5,7 +6,7 @@ import pytest
 
 from automl import live
 from automl.live import View
-from automl.progress import Ended, Progress
+from automl.progress import Ended, Place, Progress
 
 
 def ended(name="MLP #0", score=0.5, epochs=3, status="finished", reason="", *, baseline=False):
@@ -94,6 +95,55 @@ def test_a_terminal_shows_a_live_table_that_stays(monkeypatch, capsys):
     for words in (["linear", "0.7", "finished"], ["MLP #1", "killed"], ["MLP #0", "0.8125"], ["best: MLP #0: 0.8125"]):
         assert any(all(word in line for word in words) for line in last.splitlines()), words
     assert last.count("linear") == 1
+
+
+A, B = Place("node-a", 16.0, 1.0, ("MLP #12", "CNN #14")), Place("node-bb", 1.0, 0.0)
+
+
+def on(*nodes, elapsed=1.0):
+    return replace(progress(elapsed), nodes=nodes)
+
+
+def test_plain_lines_tell_which_machines_join_and_leave(lines):
+    c = Place("c", 8.5, 2.0)
+    shown = lines(on(A), on(replace(A, running=())), on(A, B, c), on(c, B, A), on(c, B, B), on(), progress(2.0))
+    assert shown == [
+        "[   1.0 s] node-a (16 CPUs, 1 GPU) joined; 1 node now",
+        "[   1.0 s] node-bb (1 CPU), c (8.5 CPUs, 2 GPUs) joined; 3 nodes now",
+        "[   1.0 s] node-bb (1 CPU) joined; node-a left; 3 nodes now",
+        "[   1.0 s] c, node-bb, node-bb left; 0 nodes now",
+    ]
+
+
+def test_a_large_cluster_is_one_line(lines):
+    (line,) = lines(on(*(replace(B, name=f"n{number}") for number in range(100))))
+    assert line.startswith("[   1.0 s] n0 (1 CPU), n1 (1 CPU), ")
+    assert line.endswith("n11 (1 CPU), 88 more joined; 100 nodes now")
+
+
+def on_a_terminal(monkeypatch, capsys, shown, width):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LINES", "60")
+    with View("accuracy") as view:
+        view(shown)
+    return re.sub(r"\x1b\[[0-9?;]*[a-zA-Z]", "", capsys.readouterr().err).splitlines()
+
+
+def test_a_terminal_shows_what_each_machine_runs(monkeypatch, capsys):
+    shown = on_a_terminal(monkeypatch, capsys, on(A, B), 100)
+    assert [line.rstrip() for line in shown[-2:]] == ["node-a   16 CPUs, 1 GPU  MLP #12, CNN #14", "node-bb  1 CPU  idle"]
+
+
+def test_a_narrow_terminal_has_a_line_for_each_machine(monkeypatch, capsys):
+    busy = replace(A, running=tuple(f"MLP #{number}" for number in range(64)))
+    shown = on_a_terminal(monkeypatch, capsys, on(busy, *[B] * 13), 60)
+    (line,) = (line for line in shown if line.startswith("node-a"))
+    assert line.startswith("node-a   16 CPUs, 1 GPU  MLP #0, MLP #1")
+    assert line.rstrip().endswith("…")
+    assert len(line) == 60
+    assert shown[-1].rstrip() == "and 2 nodes more"
 
 
 def test_an_error_within_leaves_the_terminal_as_it_was(monkeypatch, capsys):

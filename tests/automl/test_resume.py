@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -197,3 +199,14 @@ def test_a_search_killed_at_its_beginning_leaves_nothing_that_is_in_the_way(begi
     again = begin(*words)
     _, err = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, err
+
+
+def test_a_search_of_the_format_before_is_shown_and_gone_on_with(searched, tmp_path, to_format_2):
+    shutil.copytree(searched.path, tmp_path / "run")
+    to_format_2(tmp_path / "run")
+    before = automl.SearchResult.open(tmp_path / "run")
+    assert [entry.score for entry in before.entries] == [entry.score for entry in searched.entries]
+    result = automl.search(resume=tmp_path / "run", n_trials=4, verbose=False)
+    assert len([entry for entry in result.entries if not entry.is_baseline]) == 4
+    hosts = {outcome.host for record in result.run.store.records() for outcome in record.outcomes}
+    assert hosts == {"", socket.gethostname()}

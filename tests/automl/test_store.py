@@ -5,10 +5,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from automl import database
 from automl.database import FORMAT
 from automl.errors import RunError
 from automl.store import Event, Store
@@ -39,7 +42,8 @@ def trials_of(made, first, folds=2):
 
 def outcome(trial, score=0.1 + 0.2):
     curve = ((1, 1 / 3), (2, score), (3, 1e-300))
-    return Outcome(trial, "finished", "", score, 3, 2, 1.5, 1234, 0.25, curve, 5000, 0.1 + 0.7, 2**40)
+    ran = ("node-ü", "cuda:3 NVIDIA H100", 2**41, 1 / 3)
+    return Outcome(trial, "finished", "", score, 3, 2, 1.5, 1234, 0.25, curve, 5000, 0.1 + 0.7, 2**40, 0.0, *ran)
 
 
 def a_result(made):
@@ -230,8 +234,72 @@ def test_another_format_is_refused_by_number(store, tmp_path):
     with sqlite3.connect(tmp_path / "run.db") as connection:
         connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
     connection.close()
-    with pytest.raises(RunError, match=f"must have format {FORMAT}, but has format {FORMAT + 1}"):
+    with pytest.raises(RunError, match=f"must have format 2 or {FORMAT}, but has format {FORMAT + 1}"):
         Store.open(tmp_path, read_only=True)
+
+
+@pytest.fixture
+def of_format_2(store, tmp_path, to_format_2):
+    """Return the file of a filled record as the version of format 2 would have written it, and what its records were."""
+    fill(store)
+    records = store.records()
+    store.close()
+    to_format_2(tmp_path)
+    nowhere = {"host": "", "device": "", "peak_bytes": 0, "utilisation": 0.0}
+    plain = [tuple(replace(outcome, **nowhere) for outcome in record.outcomes) for record in records]
+    return tmp_path, [replace(record, outcomes=outcomes) for record, outcomes in zip(records, plain, strict=True)]
+
+
+def version_of(folder):
+    with closing(sqlite3.connect(folder / "run.db")) as connection:
+        return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def columns_of_outcomes(folder):
+    with closing(sqlite3.connect(folder / "run.db")) as connection:
+        return [row[1] for row in connection.execute("PRAGMA table_info(outcomes)")]
+
+
+def test_a_record_of_the_format_before_is_read_as_it_is(of_format_2):
+    folder, records = of_format_2
+    before = (folder / "run.db").read_bytes()
+    assert Store.open(folder, read_only=True).records() == records
+    assert (folder / "run.db").read_bytes() == before
+
+
+def test_a_record_of_the_format_before_is_gone_on_with_while_it_is_being_read(of_format_2, tmp_path_factory):
+    folder, records = of_format_2
+    reader = Store.open(folder, read_only=True)
+    with Store.open(folder) as store:
+        assert version_of(folder) == FORMAT
+        assert store.records() == reader.records() == records
+        store.finish([outcome(6), outcome(7)], Result(records[3].proposal, 0.5, ended=True))
+        assert store.records()[3].outcomes == reader.records()[3].outcomes == (outcome(6), outcome(7))
+    Store.open(folder).close()  # nothing is added twice
+    new = tmp_path_factory.mktemp("new")
+    Store.create(new, {}).close()
+    assert columns_of_outcomes(folder) == columns_of_outcomes(new)
+
+
+def test_a_move_to_this_format_that_fails_changes_nothing(of_format_2, monkeypatch):
+    folder, records = of_format_2
+    monkeypatch.setattr(database, "_ADDED", database._ADDED + "; ALTER TABLE nonsense ADD COLUMN host TEXT")
+    with pytest.raises(RunError, match="no such table: nonsense"):
+        Store.open(folder)
+    assert version_of(folder) == 2
+    assert Store.open(folder, read_only=True).records() == records
+    monkeypatch.undo()
+    with Store.open(folder) as store:
+        assert store.records() == records
+
+
+def test_a_record_of_the_first_format_is_refused_in_words(store, tmp_path):
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "run.db")) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    for read_only in (True, False):
+        with pytest.raises(RunError, match="must have format 2 or 3, but has format 1; use the version of automl that wrote it"):
+            Store.open(tmp_path, read_only=read_only)
 
 
 def test_the_format_is_the_one_that_files_have(store, tmp_path):
@@ -242,7 +310,7 @@ def test_the_format_is_the_one_that_files_have(store, tmp_path):
     columns = {name: [row[1] for row in connection.execute(f"PRAGMA table_info({name})")] for (name,) in tables}
     header = connection.execute("PRAGMA application_id").fetchone() + connection.execute("PRAGMA user_version").fetchone()
     connection.close()
-    assert header == (0x4155544F, 2)
+    assert header == (0x4155544F, 3)
     assert columns == {
         "events": ["id", "time", "kind", "data"],
         "meta": ["key", "value"],
@@ -263,6 +331,10 @@ def test_the_format_is_the_one_that_files_have(store, tmp_path):
             "latency_ms",
             "memory_bytes",
             "violation",
+            "host",
+            "device",
+            "peak_bytes",
+            "utilisation",
         ],
         "proposals": ["id", "began", "number", "baseline", "configuration", "start", "stop", "total"],
         "results": ["proposal", "loss", "ended", "seconds", "others", "violation"],

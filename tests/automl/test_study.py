@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from automl.demands import Demands
+from automl.executors.base import Node
 from automl.limits import Limits
 from automl.objectives import Ledger
+from automl.progress import Place
 from automl.run_folder import Run
 from automl.strategies.base import Proposal
 from automl.study import Study, seed_of
@@ -29,6 +31,7 @@ class ScriptedExecutor:
         self.submitted = []
         self.most = 0
         self.stopped = 0
+        self.kept = []
 
     def room(self):
         return self.size - len(self.waiting)
@@ -46,6 +49,15 @@ class ScriptedExecutor:
         ticket = min(self.waiting)
         return [(ticket, [self.script(trial) for trial in self.waiting.pop(ticket)])]
 
+    def nodes(self):
+        return ()
+
+    def news(self):
+        return []
+
+    def keep(self, closed, best):
+        self.kept.append((closed, best))
+
     def stop(self):
         self.stopped += 1
         self.waiting.clear()
@@ -56,6 +68,15 @@ class ScriptedExecutor:
             trials[0].configuration if isinstance(trials[0].configuration, str) else trials[0].configuration_number
             for trials in self.submitted
         ]
+
+
+class ClusterExecutor(ScriptedExecutor):
+    """A cluster of two machines: the second joins with the third cohort, and every cohort runs on the one joined last."""
+
+    def nodes(self):
+        at_work = tuple(self.waiting)
+        first = Node("node-a", 16.0, 0.0, () if len(self.submitted) > 2 else at_work)
+        return (first, Node("node-b", 8.0, 1.0, at_work)) if len(self.submitted) > 2 else (first,)
 
 
 class ScriptedStrategy:
@@ -444,3 +465,26 @@ def test_a_callback_that_returns_true_ends_the_search(study):
     assert searching.ended_by == "a callback ended it"
     assert seen[-1].ended == 2
     assert searching.executor.stopped == 1
+
+
+def test_callbacks_are_told_which_machine_runs_what(study):
+    shown = []
+    searching = study(
+        ScriptedStrategy([proposal(number) for number in range(5)]),
+        ClusterExecutor(size=2),
+        callbacks=[lambda progress: shown.append(progress.nodes)],
+    )
+    searching.run(["majority"])
+    assert shown[0] == (Place("node-a", 16.0, 0.0, ("majority",)),)
+    assert shown[1] == (Place("node-a", 16.0, 0.0), Place("node-b", 8.0, 1.0, ("MLP #1",)))
+    assert shown[-1] == (Place("node-a", 16.0, 0.0), Place("node-b", 8.0, 1.0))
+    assert {name for nodes in shown for node in nodes for name in node.running} == {
+        "majority",
+        *(f"MLP #{n}" for n in range(1, 5)),
+    }
+
+
+def test_on_one_machine_callbacks_are_told_of_no_nodes(study):
+    shown = []
+    study(ScriptedStrategy([proposal(0)]), callbacks=[lambda progress: shown.append(progress.nodes)]).run(())
+    assert set(shown) == {()}

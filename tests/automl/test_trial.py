@@ -64,7 +64,7 @@ def test_a_ladder_of_rungs(toy_task, toy_configuration, checkpoints):
 def test_equal_trials_have_equal_outcomes(toy_task, toy_configuration, tmp_path):
     def run(place):
         [outcome] = run_trials([a_trial(toy_configuration())], toy_task(), Checkpoints(tmp_path / place))
-        return replace(outcome, seconds=0, predict_ms=0)
+        return replace(outcome, seconds=0, predict_ms=0, peak_bytes=0, utilisation=0)
 
     assert run("first") == run("second")
 

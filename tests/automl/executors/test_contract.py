@@ -1,6 +1,7 @@
 """What every executor promises, whatever it runs trials in."""
 
 import dataclasses
+import socket
 import sys
 import time
 
@@ -58,7 +59,8 @@ def run(executor, *trials):
 
 
 def without_clock(outcomes):
-    return [dataclasses.replace(outcome, seconds=0.0, predict_ms=0.0) for outcome in outcomes]
+    varying = {"seconds": 0.0, "predict_ms": 0.0, "peak_bytes": 0, "utilisation": 0.0}
+    return [dataclasses.replace(outcome, **varying) for outcome in outcomes]
 
 
 def test_waiting_for_nothing_returns_at_once(executor):
@@ -72,6 +74,16 @@ def test_a_cohort_has_an_outcome_for_each_trial_in_order(executor, trial):
     assert [outcome.trial for outcome in outcomes] == [8, 3, 5]
     assert {outcome.status for outcome in outcomes} == {"finished"}
     assert all(outcome.seconds > 0 for outcome in outcomes)
+
+
+def test_outcomes_say_where_trials_ran_and_what_they_took(executor, trial):
+    late = trial(9, deadline=time.time() - 0.5)
+    ran, baseline, never = run(executor, trial(8), trial(3, "majority"), late)
+    for outcome in (ran, baseline):
+        assert (outcome.host, outcome.device) == (socket.gethostname(), "cpu")
+        assert 1 << 20 < outcome.peak_bytes < 1 << 40
+        assert 0 < outcome.utilisation <= 1
+    assert (never.host, never.device, never.peak_bytes, never.utilisation) == ("", "", 0, 0.0)
 
 
 def test_there_is_room_for_one_more_than_can_run(executor, trial):
@@ -105,6 +117,10 @@ def test_a_users_family_and_its_mistakes_are_outcomes(executor, trial):
     assert first.status == "finished"
     assert (second.status, second.score) == ("error", None)
     assert "wry as ever" in second.reason
+
+
+def test_on_one_machine_there_are_no_nodes(executor):
+    assert executor.nodes() == ()
 
 
 def test_a_passed_deadline_is_an_outcome(executor, trial):

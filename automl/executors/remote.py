@@ -1,0 +1,271 @@
+"""What runs on the nodes of a Ray cluster: a cohort of trials in a folder of its own, from the data to files that travel back.
+
+Nothing here holds on to the driver: a worker reads the data once (without a copy, out of the node's object store), trains, and
+returns outcomes, predictions and checkpoints as values.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import automl
+from automl.executors.files import Files, is_weights, read_files, write_files
+from automl.executors.wire import families_from_text, outcome_to_dict
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from automl.storage import Storage
+    from automl.task import Task
+    from automl.trial import Outcome, Trial
+    from search_spaces.domains import Families
+
+LOG_BYTES = 200_000  # of what a cohort printed, from its end
+FETCH = 60.0  # seconds to fetch a checkpoint from another node
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a search share. header, arrays: the task. families: pickled by the driver. storage: URL, or ""."""
+
+    version: str
+    header: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+    families: str
+    storage: str
+
+
+class Began(TypedDict):
+    """What a worker says before it runs a cohort. seconds: `time.time()` there."""
+
+    ticket: int
+    attempt: int
+    node: str
+    host: str
+    pid: int
+    folder: str
+
+
+class Answer(TypedDict):
+    """What comes back of a cohort. crash: a traceback, of a bug of ours; predictions: files; log: what was printed.
+
+    device_bytes: memory of the GPU that it could use, 0 without one.
+    """
+
+    outcomes: list[dict[str, Any]]
+    crash: str
+    predictions: Files
+    log: str
+    device_bytes: int
+
+
+class Bell:
+    """An actor that workers tell what they begin, and that the driver asks for news."""
+
+    def __init__(self) -> None:
+        self._news: list[Began] = []
+        self._rung = asyncio.Event()
+
+    async def began(self, what: Began) -> None:
+        """Take news."""
+        self._news.append(what)
+        self._rung.set()
+
+    async def news(self) -> list[Began]:
+        """Return what came since the last call, as soon as there is something."""
+        await self._rung.wait()
+        self._rung.clear()
+        news, self._news = self._news, []
+        return news
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A job as this process uses it."""
+
+    key: str
+    task: Task
+    families: Families
+    storage: Storage | None
+
+
+_loaded: list[_Loaded] = []  # at most one: a worker serves one search at a time
+
+
+def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier: Sequence[Any], call: Mapping[str, Any]) -> Any:
+    """Run a cohort and return its `Answer`, and the checkpoints it leaves (`Files`; in a storage: nothing).
+
+    job: a reference to a `Job`, wrapped so that Ray doesn't read it. earlier: the same of `Files` to go on from, or empty. call:
+    the ticket, the attempt, the `Bell`.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="automl-"))
+    try:
+        _see_own_devices()
+        call["bell"].began.remote(_began(call, folder))
+        with _printing_to(folder / "log"):
+            answer, weights = _answered(job, trials, earlier, folder)
+        answer["log"] = tail(folder / "log")
+        return answer, weights
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def salvage(folder: str) -> str:
+    """Return what a worker that was killed had printed, and delete what it left on this node."""
+    path = Path(folder)
+    if not path.name.startswith("automl-"):
+        return ""
+    text = tail(path / "log")
+    shutil.rmtree(path, ignore_errors=True)
+    return text
+
+
+def tail(path: Path) -> str:
+    """Return the end of a text file; "" where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _answered(
+    job: Sequence[Any], given: Sequence[Mapping[str, Any]], earlier: Sequence[Any], folder: Path
+) -> tuple[Answer, Files]:
+    from automl.training.checkpoint import Checkpoints
+    from automl.trial import run_trials, trial_from_dict
+
+    answer: Answer = {"outcomes": [], "crash": "", "predictions": {}, "log": "", "device_bytes": 0}
+    try:
+        loaded = _load(job)
+        trials = [trial_from_dict(trial, loaded.families) for trial in given]
+        numbers = {trial.configuration_number for trial in trials}
+        checkpoints = Checkpoints(folder / "checkpoints")
+        write_files(checkpoints.root, _brought(earlier, numbers, loaded.storage))
+        ready = [_begun(trial, checkpoints) for trial in trials]
+        outcomes = run_trials(ready, loaded.task, checkpoints)
+        outcomes = [_from(trial.start, outcome) for trial, outcome in zip(trials, outcomes, strict=True)]
+        _drop_older(checkpoints, trials, outcomes)
+        files = read_files(checkpoints.root, numbers)
+    except Exception:  # noqa: BLE001 - the driver raises it
+        answer["crash"] = traceback.format_exc()
+        return answer, {}
+    answer["device_bytes"] = _device_bytes()
+    weights = {path: content for path, content in files.items() if is_weights(path)}
+    answer["outcomes"] = [outcome_to_dict(outcome) for outcome in outcomes]
+    answer["predictions"] = {path: content for path, content in files.items() if path not in weights}
+    if loaded.storage is None:
+        return answer, weights
+    loaded.storage.keep(numbers, files)
+    return answer, {}
+
+
+def _load(job: Sequence[Any]) -> _Loaded:
+    """Return the job, which this process reads once."""
+    import ray
+
+    key = job[0].hex()
+    if not _loaded or _loaded[0].key != key:
+        from automl.executors.zygote import preload
+        from automl.storage import Storage
+        from automl.task import Task
+
+        preload()
+        given: Job = ray.get(job[0])
+        if given.version != automl.__version__:
+            raise RuntimeError(f"all nodes must have automl {given.version}, but {socket.gethostname()} has {automl.__version__}")
+        storage = Storage(given.storage) if given.storage else None
+        task = Task.of_parts(dict(given.header), dict(given.arrays))
+        _loaded[:] = [_Loaded(key, task, families_from_text(given.families), storage)]
+    return _loaded[0]
+
+
+def _brought(earlier: Sequence[Any], numbers: set[int], storage: Storage | None) -> Mapping[str, NDArray[np.uint8]]:
+    """Return the checkpoints to go on from; none where the node that held them is gone."""
+    import ray
+
+    if storage is not None and not earlier:
+        return storage.kept(numbers)
+    try:
+        return dict(ray.get(earlier[0], timeout=FETCH)) if earlier else {}
+    except (ray.exceptions.ObjectLostError, ray.exceptions.GetTimeoutError):
+        return {}
+
+
+def _begun(trial: Trial, checkpoints: Any) -> Trial:
+    """Return a trial that can begin: from epoch 0 where its checkpoint is lost, which gives the same weights."""
+    number, fold = trial.configuration_number, trial.fold
+    if not trial.start or checkpoints.exists(number, fold, checkpoints.latest(number, fold, trial.start)):
+        return trial
+    return replace(trial, start=0, demands=None)
+
+
+def _from(start: int, outcome: Outcome) -> Outcome:
+    """Return an outcome with the curve of epochs after `start` alone."""
+    return replace(outcome, curve=tuple(point for point in outcome.curve if point[0] > start))
+
+
+def _drop_older(checkpoints: Any, trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> None:
+    """Delete the checkpoints that nobody will go on from."""
+    for trial in trials:
+        is_done = all(outcome.status in {"finished", "stopped"} for outcome in outcomes)
+        checkpoints.discard_before(trial.configuration_number, trial.stop if is_done else trial.start)
+
+
+def _see_own_devices() -> None:
+    """Hide the GPUs of the node from a cohort that asked for none; Ray shows those that it gave to others."""
+    import ray
+
+    if not ray.get_gpu_ids():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def _device_bytes() -> int:
+    import torch
+
+    cuda: Any = torch.cuda
+    return int(cuda.get_device_properties(0).total_memory) if cuda.is_initialized() else 0
+
+
+def _began(call: Mapping[str, Any], folder: Path) -> Began:
+    import ray
+
+    return {
+        "ticket": call["ticket"],
+        "attempt": call["attempt"],
+        "node": ray.get_runtime_context().get_node_id(),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "folder": str(folder),
+    }
+
+
+@contextlib.contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    """Let all that this process prints go to a file, also what code in C prints."""
+    streams = (sys.stdout, sys.stderr)
+    kept = [os.dup(number) for number in (1, 2)]
+    with path.open("wb", buffering=0) as file:
+        try:
+            for number, stream in enumerate(streams, start=1):
+                stream.flush()
+                os.dup2(file.fileno(), number)
+            yield
+        finally:
+            for number, (stream, own) in enumerate(zip(streams, kept, strict=True), start=1):
+                stream.flush()
+                os.dup2(own, number)
+                os.close(own)

@@ -1,0 +1,74 @@
+"""Where the checkpoints of a search on a cluster lie between two rungs, as its driver sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from automl.executors.files import is_weights, read_files, write_files
+from automl.storage import Storage
+
+_FETCH = 120.0  # seconds to fetch the weights of a configuration
+
+
+class Shelf:
+    """The checkpoints by the numbers of configurations: in the cluster's memory, or in a storage where there is one.
+
+    checkpoints: the folder of the run, on this machine; what is fetched comes here.
+    """
+
+    def __init__(self, checkpoints: Path, storage: Storage | None) -> None:
+        self._root = checkpoints
+        self._storage = storage
+        self._held: dict[int, Any] = {}
+        self._stored: set[int] = set()
+        self._fresh: set[int] = set()
+
+    def put(self, number: int, weights: Any) -> None:
+        """Take what a cohort left: a reference to its checkpoints, which a storage has already."""
+        self._fresh.add(number)
+        if self._storage is None:
+            self._held[number] = weights
+        else:
+            self._stored.add(number)
+
+    def earlier(self, number: int) -> list[Any]:
+        """Return a reference to the checkpoints that a configuration goes on from; none where a worker finds them in the storage.
+
+        After a resume they may lie on this machine; where they don't, training begins anew, with the same result.
+        """
+        import ray
+
+        if number in self._held:
+            return [self._held[number]]
+        if number in self._stored:
+            return []
+        local = {path: content for path, content in read_files(self._root, [number]).items() if is_weights(path)}
+        return [ray.put(local)] if local else []
+
+    def fetch(self, number: int) -> bool:
+        """Bring checkpoints to this machine unless they are there; whether that went well."""
+        if number not in self._fresh:
+            return True
+        import ray
+
+        try:
+            if self._storage is not None:
+                files = {path: content for path, content in self._storage.kept([number]).items() if is_weights(path)}
+            else:
+                files = ray.get(self._held[number], timeout=_FETCH)
+        except (ray.exceptions.RayError, OSError):
+            self._held.pop(number, None)
+            return False
+        finally:
+            self._fresh.discard(number)
+        write_files(self._root, files)
+        return True
+
+    def drop(self, number: int) -> None:
+        """Let go of checkpoints that nobody will continue. What was fetched stays."""
+        self._held.pop(number, None)
+        self._fresh.discard(number)
+        if self._storage is not None and number in self._stored:
+            self._stored.discard(number)
+            self._storage.drop(number)
