@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 import pytest
+import typer
 import yaml
 
 import automl
+from automl.cli import app
 
 ROOT = Path(automl.__file__).parents[1]
 CLUSTER = ROOT / "examples" / "cluster"
@@ -37,6 +39,19 @@ def ray_calls(text):
     return [words[1:] for words in calls(text) if words[0] == "ray"]
 
 
+def automl_calls(text):
+    """Return the words after `automl`, also of what is handed to Ray, to a node or to a shell."""
+    found = []
+    for words in calls(text):
+        if words[0] == "automl":
+            found.append(words[1:])
+        elif words[:3] == ["ray", "job", "submit"]:
+            found += automl_calls(shlex.join(words[words.index("--") + 1 :]))
+        elif words[:2] == ["ray", "exec"] or words[:2] == ["bash", "-c"]:
+            found += automl_calls(words[-1])
+    return found
+
+
 def shell(path):
     """Return the shell code of a document: its blocks that name no other language."""
     blocks = re.findall(r"```(\w*)\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
@@ -52,6 +67,11 @@ def parsed(words):
         name = words.pop(0)
         command = command.commands[name]
     return command.make_context(name, words).params
+
+
+def understood(words):
+    """Return the parameters that our own command line makes of words; it raises for options that it doesn't have."""
+    return typer.main.get_command(app).commands[words[0]].make_context(words[0], list(words[1:])).params
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +95,13 @@ def test_an_option_that_ray_does_not_have_is_seen():
 def test_ray_has_the_options_that_the_documents_name(document):
     found = [words[0] for words in ray_calls(shell(document)) if parsed(words) is not None]
     assert {"start", "job", "stop"} <= set(found)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=["README.md", "cluster/README.md"])
+def test_automl_has_the_options_that_the_documents_name(document):
+    found = [(words[0], understood(words).get("cluster")) for words in automl_calls(shell(document))]
+    assert ("search", "auto") in found
+    assert ("leaderboard", None) in found
 
 
 def test_the_documents_name_the_files_that_are_there():
@@ -136,6 +163,13 @@ def test_the_ray_job_has_what_kuberay_requires(manifest):
         parsed(["start", *(f"--{name}={value}" for name, value in part["rayStartParams"].items())])
     (worker,) = group["template"]["spec"]["containers"]
     assert worker["resources"]["limits"]["nvidia.com/gpu"] == worker["resources"]["requests"]["nvidia.com/gpu"] == 1
+
+
+def test_the_ray_job_exports_what_it_found(manifest):
+    search, export = (understood(words) for words in automl_calls(manifest[1]["spec"]["entrypoint"]))
+    assert search["cluster"] == "auto"
+    assert search["out"] == export["run"]
+    assert export["model"].parent == Path("/shared")
 
 
 def test_all_pods_of_the_ray_job_share_the_volume_that_it_keeps_the_search_on(manifest):
@@ -207,7 +241,9 @@ def test_slurm_starts_a_head_then_the_others_then_the_search(slurm):
     assert search[1:] == shlex.split(
         "search adult.csv --target income --cluster auto --out /scratch/automl-7 --storage /shared/automl-storage/7"
     )
+    assert understood(search[1:])["cluster"] == "auto"
     assert reached == ["n1:6379", "token", "secret"]
+    assert understood(export[1:])["model"] == Path("/shared/automl-model-7")
     assert export[1:] == ["export", "/scratch/automl-7", "/shared/automl-model-7"]
 
 
@@ -221,6 +257,7 @@ def test_slurm_with_one_node_starts_a_head_only(slurm):
 def test_slurm_goes_on_where_it_was_when_nodes_were_taken_away(slurm):
     code, (_, _, resume, *_) = slurm("adult.csv", SLURM_RESTART_COUNT="1", AUTOML_STORAGE="s3://bucket/run")
     assert code == 0
+    assert understood(resume[1:])["storage"] == "s3://bucket/run"
     assert resume[1:] == shlex.split("resume /scratch/automl-7 --cluster auto --storage s3://bucket/run")
 
 
