@@ -239,7 +239,7 @@ def test_slurm_starts_a_head_then_the_others_then_the_search(slurm):
     assert where == {"--nodes=2", "--ntasks=2", "--exclude=n1"}
     assert (options["head"], options["block"], options["address"], options["num_cpus"]) == (False, True, "n1:6379", 8)
     assert search[1:] == shlex.split(
-        "search adult.csv --target income --cluster auto --out /scratch/automl-7 --storage /shared/automl-storage/7"
+        "search adult.csv --target income --cluster auto --out /scratch/automl-7 --storage /shared/automl-storage"
     )
     assert understood(search[1:])["cluster"] == "auto"
     assert reached == ["n1:6379", "token", "secret"]
@@ -255,10 +255,10 @@ def test_slurm_with_one_node_starts_a_head_only(slurm):
 
 
 def test_slurm_goes_on_where_it_was_when_nodes_were_taken_away(slurm):
-    code, (_, _, resume, *_) = slurm("adult.csv", SLURM_RESTART_COUNT="1", AUTOML_STORAGE="s3://bucket/run")
+    code, (_, _, resume, *_) = slurm("adult.csv", SLURM_RESTART_COUNT="1", AUTOML_STORAGE="s3://bucket/runs")
     assert code == 0
-    assert understood(resume[1:])["storage"] == "s3://bucket/run"
-    assert resume[1:] == shlex.split("resume /scratch/automl-7 --cluster auto --storage s3://bucket/run")
+    assert understood(resume[1:])["storage"] == "s3://bucket/runs"
+    assert resume[1:] == shlex.split("resume /scratch/automl-7 --cluster auto --storage s3://bucket/runs")
 
 
 def test_slurm_reports_a_search_that_failed(slurm):
