@@ -63,8 +63,7 @@ class Storage:
         earlier = {path for number in numbers for path in self._paths(f"{root}/{number:05d}")}
         for path in in_order(files):
             self._write(f"{root}/{path}", files[path].tobytes())
-        for path in sorted(earlier - {f"{root}/{path}" for path in files}):
-            self._files.rm_file(path)
+        self._forget(earlier - {f"{root}/{path}" for path in files})
 
     def kept(self, numbers: Iterable[int]) -> Files:
         """Return the files of some configurations."""
@@ -74,9 +73,7 @@ class Storage:
 
     def drop(self, number: int) -> None:
         """Delete the weights of a configuration; its predictions stay."""
-        for path in self._paths(f"{self._root}/{_CHECKPOINTS}/{number:05d}"):
-            if is_weights(path):
-                self._files.rm_file(path)
+        self._forget(path for path in self._paths(f"{self._root}/{_CHECKPOINTS}/{number:05d}") if is_weights(path))
 
     def clear(self) -> None:
         """Delete all that an earlier search left here."""
@@ -107,6 +104,11 @@ class Storage:
             target = run / path[len(self._root) + 1 :]
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(self._files.cat_file(path))
+
+    def _forget(self, paths: Iterable[str]) -> None:
+        """Delete the folders of some checkpoints."""
+        for folder in sorted({path.rpartition("/")[0] for path in paths}):
+            self._files.rm(folder, recursive=True)
 
     def _has_record(self) -> bool:
         return bool(self._files.exists(f"{self._root}/{_RECORD}"))

@@ -23,6 +23,7 @@ _HEAD = "node:__internal_head__"
 # Read by Ray when it starts, in this process and in those that it starts: so they come first.
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of two results of a task that failed, one is never looked at
     "RAY_task_oom_retries": "0",  # otherwise one trial too large is run again for ever; the executor counts
     "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # Ray would end this process when the cluster is gone
     "RAY_gcs_server_request_timeout_seconds": "10",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from search_spaces.domains import Families
 
 LOG_BYTES = 200_000  # of what a cohort printed, from its end
+RING = 5.0  # seconds to tell the driver that something begins
 FETCH = 60.0  # seconds to fetch a checkpoint from another node
 
 
@@ -113,7 +114,7 @@ def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier:
     folder = Path(tempfile.mkdtemp(prefix="automl-"))
     try:
         _see_own_devices()
-        call["bell"].began.remote(_began(call, folder))
+        _ring(call, folder)
         with _printing_to(folder / "log"):
             answer, weights = _answered(job, trials, earlier, folder)
         answer["log"] = tail(folder / "log")
@@ -240,10 +241,11 @@ def _device_bytes() -> int:
     return int(cuda.get_device_properties(0).total_memory) if cuda.is_initialized() else 0
 
 
-def _began(call: Mapping[str, Any], folder: Path) -> Began:
+def _ring(call: Mapping[str, Any], folder: Path) -> None:
+    """Tell the driver that a cohort begins here. It must know before anything happens that could kill this process."""
     import ray
 
-    return {
+    began: Began = {
         "ticket": call["ticket"],
         "attempt": call["attempt"],
         "node": ray.get_runtime_context().get_node_id(),
@@ -251,6 +253,8 @@ def _began(call: Mapping[str, Any], folder: Path) -> Began:
         "pid": os.getpid(),
         "folder": str(folder),
     }
+    with contextlib.suppress(ray.exceptions.RayError):  # without the bell it runs unseen
+        ray.get(call["bell"].began.remote(began), timeout=RING)
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ class Wry(Architecture):
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
-@pytest.fixture(scope="module", params=["inline", pytest.param("processes", marks=linux)])
+@pytest.fixture(scope="module", params=["inline", pytest.param("processes", marks=linux), pytest.param("ray", marks=linux)])
 def place(request, make_executor):
     executor, folder = make_executor(request.param, (Wry,))
     with executor:
@@ -119,8 +119,9 @@ def test_a_users_family_and_its_mistakes_are_outcomes(executor, trial):
     assert "wry as ever" in second.reason
 
 
-def test_on_one_machine_there_are_no_nodes(executor):
-    assert executor.nodes() == ()
+def test_nodes_are_those_of_a_cluster(executor):
+    assert [(node.cpus, node.gpus, node.tickets) for node in executor.nodes()] in ([], [(2.0, 0, ())])
+    assert executor.news() == []
 
 
 def test_a_passed_deadline_is_an_outcome(executor, trial):
@@ -136,7 +137,7 @@ def test_a_bug_is_raised_with_its_traceback_and_the_executor_goes_on(executor, t
     assert run(executor, trial(72, "majority"))[0].status == "finished"
 
 
-@pytest.mark.parametrize("kind", ["inline", pytest.param("processes", marks=linux)])
+@pytest.mark.parametrize("kind", ["inline", pytest.param("processes", marks=linux), pytest.param("ray", marks=linux)])
 def test_stopping_twice_and_submitting_afterwards(kind, make_executor, trial):
     executor, _ = make_executor(kind)
     with executor:
