@@ -14,8 +14,8 @@
 # Nodes are taken whole (--exclusive), so that Ray's ports are free.
 set -euo pipefail
 
-storage=${AUTOML_STORAGE:-$SLURM_SUBMIT_DIR/automl-storage/$SLURM_JOB_ID} # every node reaches it; or a URL
-out=${TMPDIR:-/tmp}/automl-$SLURM_JOB_ID                                  # the record: a disk of the head's own
+storage=${AUTOML_STORAGE:-$SLURM_SUBMIT_DIR/automl-storage} # every node reaches it; or a URL
+out=${TMPDIR:-/tmp}/automl-$SLURM_JOB_ID                    # the record: a disk of the head's own
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]} # this script runs there
 others=$((SLURM_JOB_NUM_NODES - 1))
