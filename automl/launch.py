@@ -154,6 +154,7 @@ class Launch:
                 executor=stack.enter_context(workers.executor(run.path, options.workers, "" if storage is None else storage.url)),
                 limits=limits,
                 seed=options.seed,
+                workers=workers.capacity(options.workers),
                 callbacks=[*self.callbacks, *([view] if view is not None else []), *([mirror] if mirror is not None else [])],
                 demands=options.demands,
                 ledger=Ledger(tuple(options.objectives)),

@@ -31,7 +31,7 @@ Callback = Callable[[Progress], bool | None]
 class Study:
     """One search: asks the strategy, runs the trials, keeps the record.
 
-    demands: what networks must keep to before they are trained. ledger: what they cost, for the objectives of the search.
+    workers: cohorts at the same time. demands: what networks must keep to before they are trained. ledger: what they cost, for the objectives of the search.
     A callback is called after outcomes and about twice a second; the search ends early where it returns True. ended_by: why it
     ended, in words; failed: it couldn't go on.
     """
@@ -42,6 +42,7 @@ class Study:
     limits: Limits
     seed: int
     callbacks: Sequence[Callback] = ()
+    workers: int = 1
     demands: Demands | None = None
     ledger: Ledger = field(default_factory=Ledger)
     running: dict[int, Proposal | str] = field(default_factory=dict)
@@ -106,7 +107,12 @@ class Study:
         """Ask for proposals while there is room, `most` at most, and begin those that can finish."""
         refused = 0
         while self.limits.open() and self.executor.room() > 0 and refused < _PATIENCE:
-            proposals = self._ask(self.executor.room() if most is None else most)
+            room = self.executor.room() if most is None else most
+            proposals = self._ask(room)
+            if self.workers > 1 and (
+                self.strategy.done or len(proposals) < room
+            ):  # the last ones: a long one shouldn't end alone
+                proposals = sorted(proposals, key=self.forecast.seconds, reverse=True)
             for proposal in proposals:
                 if self.forecast.seconds(proposal) > self.limits.remaining():
                     refused += 1

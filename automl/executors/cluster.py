@@ -29,8 +29,10 @@ _ENVIRONMENT = {
     "RAY_gcs_server_request_timeout_seconds": "10",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without a GPU sees those that its node shows it
 }
+_ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _OWN = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what makes all of Ray listen on loopback alone, whatever its name says
+    _ON_LOOPBACK: "0",  # what makes all of Ray listen on loopback alone, whatever its name says
     "RAY_health_check_initial_delay_ms": "0",
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "2000",
@@ -75,7 +77,7 @@ class Cluster:
         """
         ray = imported(address)
         if ray.is_initialized():
-            return cls(address, is_own=False, was_connected=True)
+            return cls._joined(ray, address)
         told: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": _is_loud()}
         if address == "local":
             told |= {"num_cpus": workers or _cores(), "include_dashboard": False}
@@ -86,6 +88,17 @@ class Cluster:
             raise OptionError(_unreachable(address, error)) from error
         _quiet()
         return cls(address, is_own=address == "local", was_connected=False)
+
+    @classmethod
+    def _joined(cls, ray: Any, address: str) -> Self:
+        """Return the connection that the user's program has already. Raises `OptionError` where another one is meant."""
+        known = str(ray.get_runtime_context().gcs_address)
+        if address not in ("auto", known):
+            raise OptionError(
+                f"cluster must be 'auto' where the program is connected to a Ray cluster already ({known}), got {address!r}; "
+                "or call ray.shutdown() first"
+            )
+        return cls(address, is_own=False, was_connected=True)
 
     def described(self) -> str:
         """Return in one line what the cluster has."""
@@ -168,8 +181,17 @@ def _reach(address: str) -> None:
     """Raise `OSError` where nobody listens: Ray would try for minutes."""
     named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     host, _, port = named.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
+    if not host or not port.isdecimal():
+        return
+    socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
+    if host in _LOOPBACK and not named.startswith("ray://"):
+        import ray
+
+        own = ray.util.get_node_ip_address()  # what Ray takes these names for
+        try:
+            socket.create_connection((own, int(port)), _ANSWER).close()
+        except OSError as error:
+            raise OSError(f"{error} at {own}:{port}; for a cluster on loopback alone set {_ON_LOOPBACK}=0") from error
 
 
 def _machine(node: Mapping[str, Any]) -> Machine:

@@ -67,7 +67,10 @@ class RayExecutor:
         self._is_stopped = False
         self._pace = 0.0
         header, arrays = read_arrays(run / "task")
-        self._job = self._ray.put(Job(automl.__version__, header, arrays, terms.families, terms.storage))
+        try:
+            self._job = self._ray.put(Job(automl.__version__, header, arrays, terms.families, terms.storage))
+        except ModuleNotFoundError as error:  # through ray:// the head reads it
+            raise RunError(_not_installed(error)) from error
         self._run_cohort = self._ray.remote(run_cohort)
         self._bell = self._hung_up()
         self._news = self._bell.news.remote()
@@ -219,7 +222,11 @@ class RayExecutor:
             answer: Answer = self._ray.get(cohort.answer)
         except self._ray.exceptions.RayTaskError as error:
             del self._cohorts[ticket]
-            self._failure = TrialCrashed(f"running trials {[trial.number for trial in cohort.trials]} raised\n{error}")
+            numbers = [trial.number for trial in cohort.trials]
+            is_lacking = "No module named 'automl" in str(error)
+            self._failure = (
+                RunError(_not_installed(error)) if is_lacking else TrialCrashed(f"running trials {numbers} raised\n{error}")
+            )
         except self._ray.exceptions.RayError as error:
             self._lose(ticket, error)
         else:
@@ -281,6 +288,11 @@ class RayExecutor:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(text)
+
+
+def _not_installed(error: Exception) -> str:
+    said = str(error).strip().splitlines()[-1]
+    return f"automl {automl.__version__} and what it needs must be installed on every node of the cluster, but: {said}"
 
 
 def _elsewhere(nodes: Iterable[str]) -> Any:

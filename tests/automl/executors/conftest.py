@@ -1,41 +1,9 @@
-import os
-import sys
-
 import pytest
 
 from automl.executors.inline import InlineExecutor
 from automl.executors.processes import ProcessesExecutor
 from automl.executors.wire import families_to_text
 from automl.trial import Trial
-
-# Nodes on loopback, and dead ones found within two seconds; read by Ray when it starts.
-ENVIRONMENT = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_health_check_initial_delay_ms": "0",
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "2",
-    "RAY_memory_monitor_refresh_ms": "100",
-}
-
-
-@pytest.fixture(scope="session")
-def made_cluster():
-    """Return a Ray cluster of one node with two CPUs, to which nodes can be added, and a connection to it."""
-    if sys.platform != "linux":
-        pytest.skip("a made-up Ray cluster of several nodes needs Linux")
-    os.environ.update(ENVIRONMENT)
-    from automl.executors.cluster import Cluster, imported
-
-    imported("auto")
-    from ray.cluster_utils import Cluster as MadeUp
-
-    made = MadeUp(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    with Cluster.connect(made.address) as cluster:
-        yield made, cluster
-    made.shutdown()
-    for name in ENVIRONMENT:
-        del os.environ[name]
 
 
 @pytest.fixture(scope="session")
