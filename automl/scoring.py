@@ -40,14 +40,15 @@ def choose_score(task: Task, checkpoints: Checkpoints, number: int, outcomes: Se
 
 
 def joint_status(outcomes: Sequence[Outcome]) -> tuple[Status, str]:
-    """Return the status of a configuration over its folds, and the first reason given for it: the worst one counts."""
+    """Return the status of a configuration over its folds, and the first reason given for it, if any: the worst one counts."""
     for outcome in outcomes:
         if outcome.status not in SCORED:
             return outcome.status, outcome.reason
     statuses = {outcome.status for outcome in outcomes}
     for status in ("cut", "finished", "stopped"):
         if status in statuses:
-            return status, next(outcome.reason for outcome in outcomes if outcome.status == status)
+            reasons = (outcome.reason for outcome in outcomes if outcome.status == status and outcome.reason)
+            return status, next(reasons, "")
     return "killed", "no outcome"
 
 

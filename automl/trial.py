@@ -17,7 +17,8 @@ from automl.training.checkpoint import Checkpoints, Progress, Snapshot
 from automl.training.course import Span
 from automl.training.loop import train
 from automl.training.measuring import measured, timed_again
-from automl.training.networks import NetworkFault, described, device_for, one_thread, ran_out_of_memory
+from automl.training.memory import ran_out_of_memory
+from automl.training.networks import NetworkFault, described, device_for, one_thread
 from search_spaces.configuration import KNOWN, Configuration
 from search_spaces.domains import Families, Infeasible
 

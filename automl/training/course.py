@@ -181,6 +181,9 @@ class Course:
             self.learner.network.load_state_dict(self._best)
         if ending == "cut" and not self.progress.best_epoch:
             ending = "timeout"
+        if self.learner.micro_batch is not None:
+            rows = "a row" if self.learner.micro_batch == 1 else f"{self.learner.micro_batch} rows"
+            reason = f"{reason}; " * bool(reason) + f"micro-batches of {rows}: memory ran out with more"
         is_new = self.progress.epoch > self._start and ending in {"finished", "stopped", "cut"}
         return Trained(
             ending=ending,

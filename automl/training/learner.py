@@ -30,6 +30,8 @@ def own_randomness(device: torch.device) -> Iterator[None]:
 class Learner:
     """A network in training. Use it within `own_randomness`.
 
+    micro_batch: how many rows of a batch go through the network at once, since memory ran out with more; None: all of them.
+
     Raises `Infeasible` or `NetworkFault` where the architecture makes no network that can be trained.
     """
 
@@ -45,6 +47,7 @@ class Learner:
         self.changes = torch.Generator(device).manual_seed(derived_seed(seed, "augmentation"))
         self.dropout = torch.Generator(device).manual_seed(derived_seed(seed, "dropout"))
         self.device = device
+        self.micro_batch: int | None = None  # no part of the state: a training that goes on tries the whole batch again
         self.average = Average(self.network, self.recipe.averaging) if self.recipe.averaging.is_active else None
         set_dropout_generator(self.network, self.dropout)
         torch.manual_seed(derived_seed(seed, "global"))

@@ -21,22 +21,14 @@ from automl.training.checkpoint import Snapshot
 from automl.training.clock import Clock
 from automl.training.course import Course, Ending, Exam, Span, Trained
 from automl.training.feed import as_inputs
-from automl.training.learner import Learner, backward, own_randomness
-from automl.training.networks import (
-    CPU,
-    NetworkFault,
-    device_for,
-    forward,
-    mixed_precision,
-    one_thread,
-    ran_out_of_memory,
-)
+from automl.training.learner import Learner, own_randomness
+from automl.training.memory import ran_out_of_memory
+from automl.training.micro_batches import Batch, add_gradient
+from automl.training.networks import CPU, NetworkFault, device_for, forward, mixed_precision, one_thread
 from automl.training.pretraining import pretrain
 from automl.training.rows import Rows
-from search_spaces.augmentation import Mix
 from search_spaces.configuration import Configuration
 from search_spaces.domains import Infeasible
-from search_spaces.losses import Loss, row_losses
 
 
 def train(
@@ -101,9 +93,17 @@ def _epoch(course: Course, epoch: int) -> tuple[Ending, str] | None:
 def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clock) -> tuple[float, float]:
     """Train on all rows once, or until the clock is over; return the share of the epoch that was done and the mean loss.
 
-    epoch: counted from 1. No step reads a result from the device: the loss is read once, at the end.
+    epoch: counted from 1. No step reads a result from the device: the loss is read once, at the end. A step for which memory runs
+    out is done again with the same rows, augmented as they were, in micro-batches; batch norms see those instead of the batch.
+    Augmentation and the optimizer's own step aren't done again: what they take doesn't depend on micro-batches.
     """
     recipe, network, parameters = learner.recipe, learner.network, learner.parameters
+
+    def mean_loss(part: Batch) -> Tensor:
+        with mixed_precision(learner.device):
+            outputs = forward(network, part.inputs)
+        return part.mean_loss(recipe.loss, outputs.float())
+
     steps, done = rows.steps(recipe.batch_size), 0
     loss_sum = torch.zeros((), device=learner.device)
     network.train()
@@ -111,33 +111,16 @@ def train_epoch(learner: Learner, rows: Rows, epoch: int, total: int, clock: Clo
         if clock.over():
             break
         learner.set_rate(recipe.schedule.factor((epoch - 1 + done / steps) / total))
-        for parameter in parameters:
-            parameter.grad = None
         inputs, mix = learner.augmentation.apply(as_inputs(stored), learner.inputs, learner.changes)
-        with mixed_precision(learner.device):
-            outputs = forward(network, inputs)
-        loss = _mean_loss(recipe.loss, outputs.float(), (target, weight), mix)
-        backward(network, loss)
+        loss = add_gradient(learner, Batch.of(inputs, target, weight, mix), parameters, mean_loss)
         recipe.regularisation.add_gradient(parameters)
         recipe.clipping.apply(parameters)
         learner.optimizer.step()
-        loss_sum += loss.detach()
+        loss_sum += loss
         done += 1
         if learner.average is not None:
             learner.average.follow(network, (epoch - 1) * steps + done, total * steps)
     return done / steps, float(loss_sum) / max(done, 1)
-
-
-def _mean_loss(loss: Loss, outputs: Tensor, rows: tuple[Tensor, Tensor | None], mix: Mix | None) -> Tensor:
-    """Return the mean loss of rows (target, weight); of a mixture of two rows, that of both targets, each by share and weight."""
-    target, weight = rows
-    own = row_losses(loss, outputs, target) if weight is None else row_losses(loss, outputs, target) * weight
-    if mix is None:
-        return own.mean()
-    other = row_losses(loss, outputs, target[mix.partner])
-    if weight is not None:
-        other = other * weight[mix.partner]
-    return torch.lerp(other, own, mix.share).mean()
 
 
 def fit_all(configuration: Configuration, task: Task, fold: Fold, epochs: int, total: int, seed: int) -> nn.Module:

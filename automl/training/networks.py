@@ -6,9 +6,11 @@ Whatever a family's code raises leaves here as `NetworkFault`, so that a trial c
 from __future__ import annotations
 
 import hashlib
+import math
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -20,7 +22,8 @@ from torch.nn.parameter import is_lazy
 from automl.data.features import Features
 from automl.task import Task
 from automl.training.checkpoint import Checkpoints
-from automl.training.feed import Feed, as_inputs, feed_of
+from automl.training.feed import Feed, Stack, as_inputs, feed_of
+from automl.training.memory import cut, with_fewer_rows
 from search_spaces.configuration import Configuration
 from search_spaces.domains import Infeasible
 from search_spaces.language import Architecture
@@ -44,7 +47,6 @@ if TYPE_CHECKING:
 Numbers: TypeAlias = Values | Vector | Forecast  # outputs that have units
 
 CPU = torch.device("cpu")
-_FULL = ("allocate memory", "not enough memory", "ALLOC_FAILED")  # what allocators of CPU and CUDA libraries say
 
 
 class NetworkFault(Exception):
@@ -112,16 +114,6 @@ def described(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
 
 
-def ran_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an exception, or one behind it, says that the host's or the device's memory is full."""
-    if error is None:
-        return False
-    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    # The allocator of the CPU raises a plain RuntimeError.
-    allocator = isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
-    return full or allocator or ran_out_of_memory(error.__cause__)
-
-
 def device_for(task: Task) -> torch.device:
     """Return where to train: tables on the CPU, all else on a GPU where one is visible (CUDA_VISIBLE_DEVICES hides it)."""
     is_small = isinstance(task.folds[0].inputs, Table | Mixed)
@@ -147,14 +139,34 @@ def predict(network: nn.Module, feed: Feed, outputs: Outputs, rows: int | None =
     Returns:
         What `read_outputs` makes of the network's.
 
+    Where memory runs out, a block of rows goes through the network in parts. Raises `MemoryError` where it runs out with a single
+    row, `NetworkFault` where the network fails otherwise.
+
     """
     network.eval()
     with torch.no_grad():
-        raw = torch.cat([forward(network, as_inputs(block)) for block in feed.blocks(rows)])
+        raw = torch.cat(list(_outputs(network, feed.blocks(rows))))
         if raw.shape != (len(feed) if rows is None else min(rows, len(feed)), outputs.width):
             expected = f"(batch, {outputs.width})"
             raise NetworkFault(f"{type(network).__name__}.forward must return {expected}, got {tuple(raw.shape)}")
         return read_outputs(raw, outputs)
+
+
+def _outputs(network: nn.Module, blocks: Iterable[Stack]) -> Iterator[Tensor]:
+    """Yield what a network says of blocks of rows; each in parts where memory ran out with the last one."""
+    most: float = math.inf
+    for block in blocks:
+        rows = int(min(most, len(block[0])))
+        outputs, sufficed = with_fewer_rows(partial(_outputs_of, network, block), rows, block[0].device)
+        most = sufficed if sufficed < rows else most
+        yield outputs
+
+
+def _outputs_of(network: nn.Module, block: Stack, most: int) -> Tensor:
+    if most >= len(block[0]):
+        return forward(network, as_inputs(block))
+    parts = zip(*(cut(tensor, most) for tensor in block), strict=True)
+    return torch.cat([forward(network, as_inputs(part)) for part in parts])
 
 
 def read_outputs(raw: Tensor, outputs: Outputs) -> NDArray[Any]:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from automl.training.clock import Clock
-from automl.training.feed import Stack, as_inputs
-from automl.training.learner import Learner, backward, own_randomness
+from automl.training.feed import as_inputs
+from automl.training.learner import Learner, own_randomness
+from automl.training.micro_batches import Batch, add_gradient
 from automl.training.networks import derived_seed, forward, mixed_precision
 from automl.training.rows import Rows
 from automl.training.stages import Stage, stages_of
@@ -105,16 +106,17 @@ def _pretrained(course: _Course) -> Pretrained:
 
 
 def _pass(course: _Course, autoencoder: _Autoencoder) -> tuple[int, float]:
-    """Train on all rows once, or until the clock is over; return the steps that were done and the mean error."""
+    """Train on all rows once, or until the clock is over; return the steps that were done and the mean error.
+
+    Where memory runs out, noise and the variance that an error is relative to are those of micro-batches.
+    """
     done, error_sum = 0, torch.zeros((), device=course.learner.device)
-    for stored, _, _ in course.rows.batches(course.learner.recipe.batch_size, course.order):
+    for stored, target, _ in course.rows.batches(course.learner.recipe.batch_size, course.order):
         if course.clock.over():
             break
-        autoencoder.optimizer.zero_grad()
-        error = autoencoder.error(as_inputs(stored))
-        backward(course.learner.network, error)
+        batch = Batch(as_inputs(stored), target)
+        error_sum += add_gradient(course.learner, batch, autoencoder.parameters, autoencoder.error)
         autoencoder.optimizer.step()
-        error_sum += error.detach()
         done += 1
     return done, float(error_sum) / max(done, 1)
 
@@ -127,7 +129,8 @@ class _Autoencoder:
         given = _rebuilt_shape(course) if stage.first is None else stage.first.shape
         self.decoder, self._rebuilt = decoder(stage.last.shape, given)
         self.decoder.to(self.learner.device)
-        self.optimizer = _OPTIMIZER.build([*stage.parameters, *self.decoder.parameters()])
+        self.parameters = [*stage.parameters, *self.decoder.parameters()]
+        self.optimizer = _OPTIMIZER.build(self.parameters)
         self._given, self._code = torch.zeros(0), torch.zeros(0)
 
     @contextmanager
@@ -150,9 +153,10 @@ class _Autoencoder:
                 parameter.requires_grad_(True).grad = None
             network.train()
 
-    def error(self, inputs: Stack) -> Tensor:
+    def error(self, batch: Batch) -> Tensor:
         """Return the mean error of a batch: of inputs as `Rebuilt` has it, of features relative to their variance."""
-        noise, spoilt = self._course.how.noise, inputs
+        inputs, noise = batch.inputs, self._course.how.noise
+        spoilt = inputs
         if self.stage.first is None:
             spoilt = spoilt_inputs(self.learner.inputs, inputs, noise, self._course.noise)
         self._code = torch.zeros(0)

@@ -14,7 +14,6 @@ from automl.training.networks import (
     load_network,
     one_thread,
     predict_network,
-    ran_out_of_memory,
     standardised,
 )
 from search_spaces.spec import Classes, Values
@@ -86,17 +85,6 @@ def test_the_best_network_is_loaded_from_a_checkpoint(toy_task, toy_configuratio
     np.testing.assert_array_equal(predictions, trained.predictions)
     with pytest.raises(RunError, match="epoch-5 must hold a checkpoint"):
         load_network(checkpoints, 4, 0, 5, configuration, task)
-
-
-def test_want_of_memory_is_recognised_wherever_it_stands_in_the_chain():
-    with pytest.raises(RuntimeError) as full:
-        torch.empty(2**50)
-    assert ran_out_of_memory(full.value)
-    assert ran_out_of_memory(MemoryError())
-    assert not ran_out_of_memory(RuntimeError("shapes differ"))
-    outer = ValueError("outer")
-    outer.__cause__ = torch.OutOfMemoryError()
-    assert ran_out_of_memory(outer)
 
 
 def test_one_thread_inside_as_many_as_before_outside():
