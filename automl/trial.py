@@ -16,7 +16,7 @@ from automl.task import Task
 from automl.training.checkpoint import Checkpoints, Progress, Snapshot
 from automl.training.course import Span
 from automl.training.loop import train
-from automl.training.measuring import measured, timed_again
+from automl.training.measuring import lacked_memory, measured, timed_again
 from automl.training.memory import ran_out_of_memory
 from automl.training.networks import NetworkFault, described, device_for, one_thread
 from search_spaces.configuration import KNOWN, Configuration
@@ -69,7 +69,7 @@ class Outcome:
     scoring included, and pretraining, which only the trial that begins a training has.
     predict_ms: milliseconds to predict 1000 rows. curve: (epoch, score) for each epoch trained in this trial. weight_bytes,
     latency_ms, memory_bytes, violation: as `Measured`, where the trial had demands and began at epoch 0; a violation above 0: the
-    network broke a hard limit, and wasn't trained.
+    network broke a hard limit, and wasn't trained. Of one that ran out of memory memory_bytes are those of `lacked_memory`.
     """
 
     trial: int
@@ -144,7 +144,18 @@ def _run(trial: Trial, task: Task, checkpoints: Checkpoints, costs: Costs) -> Ou
             raise
         else:
             outcome = Outcome(trial.number, "error", str(error))
+    if outcome.status == "out_of_memory":  # not in the handler: its exception held the tensors of the training
+        outcome = replace(outcome, memory_bytes=_lacked(trial, task))
     return replace(outcome, seconds=time.perf_counter() - began)
+
+
+def _lacked(trial: Trial, task: Task) -> int:
+    if isinstance(trial.configuration, str):
+        return 0
+    try:
+        return lacked_memory(trial.configuration, task, task.folds[trial.fold])
+    except (Infeasible, NetworkFault, DataError):
+        return 0
 
 
 def _train_if_allowed(trial: Trial, configuration: Configuration, task: Task, checkpoints: Checkpoints, costs: Costs) -> Outcome:
