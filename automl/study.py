@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from automl.demands import Demands
+from automl.demands import Demands, tightened
 from automl.executors.base import Executor, WorkersGone
 from automl.limits import Forecast, Limits
 from automl.metrics import metric
@@ -31,7 +31,8 @@ Callback = Callable[[Progress], bool | None]
 class Study:
     """One search: asks the strategy, runs the trials, keeps the record.
 
-    workers: cohorts at the same time. demands: what networks must keep to before they are trained. ledger: what they cost, for the objectives of the search.
+    workers: cohorts at the same time. demands: what networks must keep to before they are trained; those that run out of memory
+    tighten them. ledger: what networks cost, for the objectives of the search.
     A callback is called after outcomes and about twice a second; the search ends early where it returns True. ended_by: why it
     ended, in words; failed: it couldn't go on.
     """
@@ -184,6 +185,10 @@ class Study:
             self.run_folder.release(closed, keep=best)
 
     def _learn(self, proposal: Proposal, outcomes: Sequence[Outcome], result: Result) -> None:
+        for outcome in outcomes:
+            if outcome.status == "out_of_memory" and outcome.memory_bytes:
+                name = f"{type(proposal.configuration.architecture).__name__} #{proposal.number}"
+                self.demands = tightened(self.demands, outcome.memory_bytes, name)
         self.strategy.tell([result])
         self.forecast.learn(proposal, outcomes)
         scoring = metric(self.run_folder.task.metric, self.run_folder.task.kind)

@@ -16,7 +16,7 @@ from automl.task import Task
 from automl.training.checkpoint import Checkpoints, Progress, Snapshot
 from automl.training.course import Span
 from automl.training.loop import train
-from automl.training.measuring import measured, timed_again
+from automl.training.measuring import lacked_memory, measured, timed_again
 from automl.training.memory import ran_out_of_memory
 from automl.training.networks import CPU, NetworkFault, described, device_for, one_thread
 from automl.training.usage import Meter
@@ -70,7 +70,7 @@ class Outcome:
     scoring included, and pretraining, which only the trial that begins a training has.
     predict_ms: milliseconds to predict 1000 rows. curve: (epoch, score) for each epoch trained in this trial. weight_bytes,
     latency_ms, memory_bytes, violation: as `Measured`, where the trial had demands and began at epoch 0; a violation above 0: the
-    network broke a hard limit, and wasn't trained.
+    network broke a hard limit, and wasn't trained. Of one that ran out of memory memory_bytes are those of `lacked_memory`.
 
     Where it ran, and what it took there; of a trial that never ran, nothing. host: the machine's name. device: "cpu", or a GPU,
     "cuda:0 NVIDIA H100". peak_bytes: the most memory while it ran: of the GPU what torch took, else all that the process held.
@@ -141,6 +141,8 @@ def _run(trial: Trial, task: Task, checkpoints: Checkpoints, costs: Costs) -> Ou
         return Outcome(trial.number, "timeout", "its deadline came before it began")
     with Meter(CPU if isinstance(trial.configuration, str) else device_for(task)) as meter:
         outcome = _attempt(trial, task, checkpoints, costs)
+    if outcome.status == "out_of_memory":  # not in the handler: its exception held the tensors of the training
+        outcome = replace(outcome, memory_bytes=_lacked(trial, task))
     return replace(outcome, seconds=time.perf_counter() - began, **asdict(meter.usage))
 
 
@@ -157,6 +159,15 @@ def _attempt(trial: Trial, task: Task, checkpoints: Checkpoints, costs: Costs) -
         if isinstance(error, RuntimeError):
             raise
         return Outcome(trial.number, "error", str(error))
+
+
+def _lacked(trial: Trial, task: Task) -> int:
+    if isinstance(trial.configuration, str):
+        return 0
+    try:
+        return lacked_memory(trial.configuration, task, task.folds[trial.fold])
+    except (Infeasible, NetworkFault, DataError):
+        return 0
 
 
 def _train_if_allowed(trial: Trial, configuration: Configuration, task: Task, checkpoints: Checkpoints, costs: Costs) -> Outcome:

@@ -187,7 +187,7 @@ def _reach(address: str) -> None:
     if host in _LOOPBACK and not named.startswith("ray://"):
         import ray
 
-        own = ray.util.get_node_ip_address()  # what Ray takes these names for
+        own = str(cast(Any, ray).util.get_node_ip_address())  # what Ray takes these names for
         try:
             socket.create_connection((own, int(port)), _ANSWER).close()
         except OSError as error:

@@ -22,7 +22,8 @@ from automl.demands import Demands, Measured
 from automl.task import Fold, Task
 from automl.training.feed import Stack, as_inputs, feed_of
 from automl.training.learner import own_randomness
-from automl.training.networks import CPU, build_network, device_for, forward, mixed_precision
+from automl.training.memory import memory_of, ran_out_of_memory
+from automl.training.networks import CPU, NetworkFault, build_network, device_for, forward, mixed_precision
 from search_spaces.configuration import Configuration
 from search_spaces.language import Architecture
 from search_spaces.optimizers import Optimizer, Recipe
@@ -34,6 +35,9 @@ _WARM, _FEWEST, _MOST = 3, 5, 101  # predictions
 _ENOUGH = 0.1  # seconds of predictions
 _OPINIONS = 3  # latencies measured of a network before it is refused
 _ROWS = 16  # different rows that are predicted in turn
+_FEWEST_ROWS = 2  # that any network can be trained on: batch norm takes no single one
+_LENGTHS = 1024  # rows, of which the longest counts where any batch may come
+_OWN_SHARE = 0.5  # of all memory: who takes less, as far as can be estimated, doesn't run out of it by itself
 _FEW = 4  # rows whose activations are counted; twice as many tell what each more takes
 _DTYPES = {torch.float64: "F64", torch.int64: "I64", torch.float16: "F16", torch.bfloat16: "BF16", torch.uint8: "U8"}
 _ALIGNED, _LENGTH = 8, 8  # bytes, of the header of a safetensors file and of its length before it
@@ -49,14 +53,17 @@ def measured(configuration: Configuration, task: Task, fold: Fold, demands: Dema
     violation, reason = demands.broken({"max_parameters": size, "max_bytes": weight_bytes})
     if violation:
         return Measured(size, weight_bytes, violation=violation, reason=reason)
-    held = _bytes_held(counted, configuration.recipe) if demands.max_memory is not None else 0
-    violation, reason = demands.broken({"max_memory": held})
+    counts_memory = demands.max_memory is not None or demands.max_row_memory is not None
+    held = _bytes_held(counted, configuration.recipe) if counts_memory else 0
+    violation, reason = demands.broken({"max_memory": held, "max_row_memory": held})
     if violation:  # of a network that is too large for the memory none is built to be timed
         return Measured(size, weight_bytes, memory_bytes=held, violation=violation, reason=reason)
     milliseconds, memory = 0.0, 0
     if demands.is_timed or demands.max_latency_ms is not None:
         milliseconds = _latency_within(demands, configuration.architecture, task, fold)
         violation, reason = demands.broken({"max_latency_ms": milliseconds})
+    if demands.max_row_memory is not None and not violation:
+        violation, reason = demands.broken({"max_row_memory": row_memory(configuration, task, fold)})
     if demands.max_memory is not None and not violation:
         memory = held + _bytes_of_batch(configuration, task, fold)
         violation, reason = demands.broken({"max_memory": memory})
@@ -155,6 +162,34 @@ def _bytes_of_batch(configuration: Configuration, task: Task, fold: Fold) -> int
     return max(few, round(few + (more - few) / _FEW * (batch_size - _FEW)))
 
 
+def row_memory(configuration: Configuration, task: Task, fold: Fold) -> int:
+    """Return the bytes that a training takes with two rows at a time: an estimate, to be compared with those of other networks.
+
+    Like `Measured.memory_bytes`, but whatever the batch, which goes in micro-batches where memory is short. Where there isn't
+    enough to try two rows either, what was counted until it ran out. Raises `Infeasible` or `NetworkFault` where the
+    configuration makes no network.
+    """
+    device, held, kept = device_for(task), 0, dict[int, int]()
+    try:
+        held = _bytes_held(_counted(configuration.architecture, fold), configuration.recipe)
+        with own_randomness(device):
+            network = build_network(configuration.architecture, fold.inputs, fold.outputs, seed=0).to(device).train()
+            _count_kept(network, _same_rows(task, _longest(task, fold, _LENGTHS), _FEWEST_ROWS, device), kept)
+    except (NetworkFault, MemoryError, RuntimeError) as error:
+        if not ran_out_of_memory(error):
+            raise
+    return held + sum(kept.values())
+
+
+def lacked_memory(configuration: Configuration, task: Task, fold: Fold) -> int:
+    """Return the `row_memory` of a network that ran out of memory, or 0 where that may have been others' fault.
+
+    Others are trainings on the same device, or rows that take more than the network: then it says nothing of networks.
+    """
+    needed = row_memory(configuration, task, fold)
+    return needed if needed >= _OWN_SHARE * memory_of(device_for(task)) else 0
+
+
 def _moments(optimizer: Optimizer) -> int:
     """Return how many values an optimizer keeps for each parameter, from one step of a parameter of its own."""
     parameter = nn.Parameter(torch.zeros(2, 2))
@@ -182,8 +217,14 @@ def _same_rows(task: Task, row: int, count: int, device: torch.device) -> Stack:
 
 def _activation_bytes(network: nn.Module, inputs: Stack) -> int:
     """Return the bytes that a pass forward keeps for the one backward, weights aside."""
-    weights = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
     kept: dict[int, int] = {}
+    _count_kept(network, inputs, kept)
+    return sum(kept.values())
+
+
+def _count_kept(network: nn.Module, inputs: Stack, kept: dict[int, int]) -> None:
+    """Enter into `kept` what a pass forward keeps for the one backward, as it goes: bytes by address."""
+    weights = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -193,6 +234,4 @@ def _activation_bytes(network: nn.Module, inputs: Stack) -> int:
 
     with saved_tensors_hooks(keep, lambda tensor: tensor), mixed_precision(inputs[0].device):
         outputs = forward(network, inputs)
-    total = sum(kept.values())
     del outputs  # until here it held what was kept, so that no two tensors had one address
-    return total

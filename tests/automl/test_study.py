@@ -225,6 +225,39 @@ def test_a_broken_limit_is_told_and_counted_apart_from_failures(study):
     assert [record.result for record in searching.run_folder.store.records()] == strategy.told
 
 
+def test_who_runs_out_of_memory_tightens_what_is_demanded_of_later_ones_also_when_resumed(study):
+    lacking = {1: 900, 2: 0, 3: 500, 4: 700}
+
+    def train(trial):
+        number = trial.configuration_number
+        if number in lacking:
+            return Outcome(trial.number, "out_of_memory", "no room", seconds=1.0, memory_bytes=lacking[number])
+        return Outcome(trial.number, "finished", score=0.5, seconds=1.0, memory_bytes=10)
+
+    def run(numbers):
+        executor = ScriptedExecutor(train, size=1)
+        searching = study(ScriptedStrategy([proposal(number) for number in numbers]), executor)
+        searching.run(("majority",))
+        return searching.demands, [trials[0].demands for trials in executor.submitted]
+
+    ninth = Demands(max_row_memory=899, learnt_from="MLP #1")
+    fifth = Demands(max_row_memory=499, learnt_from="MLP #3")
+    assert run(range(6)) == (fifth, [None, None, None, ninth, ninth, fifth, fifth])
+    assert run(range(8)) == (fifth, [fifth, fifth])
+
+
+def test_what_is_demanded_by_the_user_stays_beside_what_was_learnt(study):
+    def train(trial):
+        return Outcome(trial.number, "out_of_memory", "no room", seconds=1.0, memory_bytes=100)
+
+    searching = study(ScriptedStrategy([proposal(0), proposal(1)]), ScriptedExecutor(train, size=1))
+    searching.demands = Demands(max_parameters=5, is_timed=True)
+    searching.run(())
+    assert searching.executor.submitted[1][0].demands == Demands(
+        max_parameters=5, is_timed=True, max_row_memory=99, learnt_from="MLP #0"
+    )
+
+
 def test_objectives_are_those_of_the_configuration_over_all_of_its_rungs_also_when_resumed(study):
     def train(trial):
         first = {"latency_ms": 0.25, "weight_bytes": 4096} if not trial.start else {}

@@ -11,6 +11,7 @@ from automl.training.course import Span
 from automl.training.feed import Decoded
 from automl.training.learner import Learner
 from automl.training.loop import fit_all, train
+from automl.training.micro_batches import Batch
 from automl.training.networks import CPU, build_network, mixed_precision, predict_network
 from automl.training.pace import epoch_seconds
 from automl.training.rows import Rows
@@ -112,11 +113,11 @@ def test_mixed_rows_are_judged_by_both_targets():
     mix = Mix(torch.tensor([1, 0]), torch.tensor([0.75, 1.0]))
     each = [CrossEntropy()(outputs, labels) for labels in (target, target.flip(0))]
     expected = mix.share * each[0] + (1 - mix.share) * each[1]
-    torch.testing.assert_close(loop._mean_loss(CrossEntropy(), outputs, (target, None), mix), expected.mean())
-    assert torch.equal(loop._mean_loss(CrossEntropy(), outputs, (target, None), None), each[0].mean())
+    torch.testing.assert_close(Batch.of((outputs,), target, None, mix).mean_loss(CrossEntropy(), outputs), expected.mean())
+    assert torch.equal(Batch.of((outputs,), target, None, None).mean_loss(CrossEntropy(), outputs), each[0].mean())
     weight = torch.tensor([0.5, 1.5])
     weighed = mix.share * each[0] * weight + (1 - mix.share) * each[1] * weight.flip(0)
-    torch.testing.assert_close(loop._mean_loss(CrossEntropy(), outputs, (target, weight), mix), weighed.mean())
+    torch.testing.assert_close(Batch.of((outputs,), target, weight, mix).mean_loss(CrossEntropy(), outputs), weighed.mean())
 
 
 @pytest.mark.parametrize("mixing", [Mixup(), CutMix()])

@@ -2,16 +2,17 @@
 
 import time
 from dataclasses import replace
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
-from automl.demands import Demands
+from automl.demands import Demands, tightened
 from automl.member import Member, weights_of
 from automl.training.checkpoint import Checkpoints
-from automl.training.measuring import bytes_as_saved, latency_ms, measured
+from automl.training.measuring import bytes_as_saved, lacked_memory, latency_ms, measured, row_memory
 from automl.training.networks import build_network, one_thread
 from automl.trial import Trial, run_trials, trial_from_dict, trial_to_dict
 from search_spaces.averaging import EMA
@@ -49,6 +50,34 @@ class Huge(Architecture):
     def build(self, inputs, outputs):
         layers = [torch.nn.Linear(self.width, self.width) for _ in range(2)]
         return torch.nn.Sequential(*layers, torch.nn.Linear(self.width, 1, bias=True), torch.nn.Linear(1, 1, bias=False))
+
+
+class Hungry(Architecture):
+    """A network without room for the gradient of a single row, and for as many rows forward as `room`."""
+
+    width: int = Int(1, 512)
+    room: int = Int(0, 9)
+
+    def build(self, inputs, outputs):
+        return HungryNetwork(self, outputs.width)
+
+
+class HungryNetwork(torch.nn.Module):
+    def __init__(self, made_of, outputs):
+        super().__init__()
+        self.room = made_of.room
+        self.first, self.last = torch.nn.Linear(3, made_of.width), torch.nn.Linear(made_of.width, outputs)
+
+    def forward(self, numeric, codes):
+        hidden = self.first(numeric.nan_to_num()).tanh()
+        if self.training:
+            hidden.register_hook(self.refuse)
+            if len(numeric) > self.room:
+                raise torch.OutOfMemoryError(f"no room for {len(numeric)}")
+        return self.last((2 * hidden).tanh())
+
+    def refuse(self, gradient):
+        raise torch.OutOfMemoryError(f"no room for {len(gradient)}")
 
 
 def wide(configuration, width=256):
@@ -100,6 +129,8 @@ def test_a_network_too_large_for_the_memory_is_never_built_to_be_timed(toy_task,
     found = measured(huge, task, task.folds[0], Demands(max_latency_ms=1e9, max_memory=1e9, is_timed=True))
     assert found.reason.endswith("max_memory=1000000000")
     assert (found.latency_ms, found.memory_bytes) == (0.0, 4 * 4 * found.parameters)
+    learnt = Demands(max_latency_ms=1e9, max_row_memory=1e9, learnt_from="MLP #3")
+    assert measured(huge, task, task.folds[0], learnt) == replace(found, violation=ANY, reason=ANY)
 
 
 def test_what_holds_its_limits_is_trained_as_without_them(toy_task, toy_configuration, tmp_path):
@@ -227,3 +258,77 @@ def test_memory_is_about_what_a_whole_batch_keeps(size, toy_images):
 def test_trials_with_demands_are_json(toy_configuration):
     made = trial(toy_configuration(), Demands(max_parameters=5, is_timed=True))
     assert trial_from_dict(trial_to_dict(made)) == made
+
+
+# ---------------------------------------------------------------------------------------------------------- memory that ran out
+
+
+def hungry(configuration, width, room=9):
+    return replace(configuration, architecture=Hungry(width=width, room=room))
+
+
+def test_row_memory_does_not_depend_on_the_batch(toy_task, toy_configuration):
+    task = toy_task()
+
+    def memory(width, **recipe):
+        return row_memory(wide(toy_configuration(optimizer=SGD(), **recipe), width), task, task.folds[0])
+
+    weights = 4 * measured(wide(toy_configuration()), task, task.folds[0], Demands()).parameters
+    assert 2 * weights < memory(256, batch_size=8) == memory(256, batch_size=1024)
+    assert memory(256) < memory(264)
+
+
+def test_row_memory_is_what_was_counted_where_there_is_no_room_for_two_rows(toy_task, toy_configuration):
+    task = toy_task()
+    enough, short, none = (hungry(toy_configuration(), 100, room) for room in (2, 1, 0))
+    whole, part = (row_memory(one, task, task.folds[0]) for one in (enough, short))
+    held = 4 * 4 * measured(enough, task, task.folds[0], Demands()).parameters
+    assert held < part < whole
+    assert row_memory(none, task, task.folds[0]) == part
+
+
+def test_only_who_takes_half_of_the_memory_is_to_blame(toy_task, toy_configuration, monkeypatch):
+    task, configuration = toy_task(), hungry(toy_configuration(), 100)
+    needed = row_memory(configuration, task, task.folds[0])
+    assert lacked_memory(configuration, task, task.folds[0]) == 0
+    monkeypatch.setattr("automl.training.measuring.memory_of", lambda _: 2 * needed)
+    assert lacked_memory(configuration, task, task.folds[0]) == needed
+    monkeypatch.setattr("automl.training.measuring.memory_of", lambda _: 2 * needed + 1)
+    assert lacked_memory(configuration, task, task.folds[0]) == 0
+
+
+def test_what_takes_as_much_as_one_that_ran_out_of_memory_is_refused(toy_task, toy_configuration, checkpoints, monkeypatch):
+    task = toy_task()
+    monkeypatch.setattr("automl.training.measuring.memory_of", lambda _: 1000)
+    [failed] = run_trials([trial(hungry(toy_configuration(), 300), None)], task, checkpoints)
+    assert failed.status == "out_of_memory"
+    assert failed.memory_bytes == row_memory(hungry(toy_configuration(), 300), task, task.folds[0])
+    demands = tightened(None, failed.memory_bytes, "Hungry #3")
+
+    def again(width):
+        [outcome] = run_trials([trial(hungry(toy_configuration(), width), demands)], task, checkpoints)
+        return outcome
+
+    for width in (300, 500):
+        refused = again(width)
+        assert (refused.status, refused.epochs) == ("infeasible", 0)
+        assert refused.violation > 0
+        least = f"{failed.memory_bytes:,}"
+        why = f" bytes to train two rows at a time, no less than the {least} of Hungry #3, which ran out of memory"
+        assert refused.reason.endswith(why)
+    assert again(299).status == "out_of_memory", "it is tried, however hopeless it is"
+    [trained] = run_trials([trial(toy_configuration(batch_size=1024), demands)], task, checkpoints)
+    assert trained.status == "finished"
+
+
+def test_demands_only_get_tighter():
+    assert tightened(None, 100, "A") == Demands(max_row_memory=99, learnt_from="A")
+    given = Demands(max_parameters=5, is_timed=True)
+    first = tightened(given, 100, "A")
+    assert first == replace(given, max_row_memory=99, learnt_from="A")
+    assert tightened(first, 100, "B") == tightened(first, 101, "B") == first
+    assert tightened(first, 99, "B") == replace(given, max_row_memory=98, learnt_from="B")
+    assert first.broken({"max_row_memory": 99}) == (0.0, "")
+    violation, reason = first.broken({"max_row_memory": 100, "max_parameters": 5})
+    assert violation > 0
+    assert reason == "100 bytes to train two rows at a time, no less than the 100 of A, which ran out of memory"

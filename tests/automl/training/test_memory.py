@@ -112,5 +112,5 @@ def test_predictions_are_those_of_whole_blocks_and_no_later_block_is_tried_whole
     np.testing.assert_array_equal(predict(hungry, feed, outputs), predict(whole, feed, outputs))
     assert whole.seen == [1024, 1024, 452]
     assert hungry.seen == [1024, 512, *[256] * 8, *[226] * 2]
-    with pytest.raises(MemoryError, match="with a single row at a time: Hungry.forward raised OutOfMemoryError: no room for 1"):
+    with pytest.raises(MemoryError, match=r"with a single row at a time: Hungry.forward raised OutOfMemoryError: no room for 1"):
         predict(Hungry(most=0), feed, outputs)
