@@ -173,6 +173,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         DataError: the data can't be used. OptionError, SpaceError: an option can't. RunError: the folder can't.
 
     """
+    storage = str(storage) if isinstance(storage, Path) else storage
     given = locals()
     if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
         raise OptionError(f"callbacks must be a list of functions of a Progress, got {callbacks!r}")
@@ -198,7 +199,7 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
         workers=0 if workers is None else workers,
         executor=default_executor() if executor is None else executor,
         cluster=cluster,
-        storage=str(storage) if isinstance(storage, Path) else storage,
+        storage=storage,
         cpus_per_trial=1.0 if cpus_per_trial is None else cpus_per_trial,
         gpus_per_trial="auto" if gpus_per_trial is None else gpus_per_trial,
         portfolio=portfolio,

@@ -92,7 +92,7 @@ class Launch:
         """
         given = {name: value for name, value in changes.items() if value is not None}
         if "executor" in given and "cluster" not in given:
-            given |= {"cluster": None, "storage": None}
+            given |= {"cluster": None, "storage": None, "cpus_per_trial": 1.0, "gpus_per_trial": "auto"}
         elif "cluster" in given:
             given = {"workers": 0, **given}
         storage = storage_of(path, given.get("storage"))

@@ -82,10 +82,11 @@ class SearchOptions:
     def _check_cluster(self) -> None:
         """Check what is said of a cluster."""
         if self.cluster is None:
-            if self.storage is not None:
-                raise OptionError(
-                    f"storage is for a search on a cluster: give cluster= too, or leave out storage={self.storage!r}"
-                )
+            usual = {entry.name: entry.default for entry in fields(self)}
+            for name in ("storage", "cpus_per_trial", "gpus_per_trial"):
+                value = getattr(self, name)
+                if value != usual[name]:
+                    raise OptionError(f"{name} needs a cluster: give cluster= too, or leave out {name}={value!r}")
             return
         if not isinstance(self.cluster, str) or not _ADDRESS.fullmatch(self.cluster):
             raise OptionError(
