@@ -147,7 +147,7 @@ class Launch:
             if view is not None:
                 view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
             storage = storage_of(run.path, options.storage)
-            mirror = Mirror(storage, run) if storage is not None else None
+            mirror = Mirror(storage, run, view.say if view is not None else lambda _: None) if storage is not None else None
             study = Study(
                 run_folder=run,
                 strategy=strategy,

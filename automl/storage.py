@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,22 +59,25 @@ class Storage:
             )
 
     def keep(self, numbers: Iterable[int], files: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Write the files of some configurations; others of them are deleted."""
+        """Write the files of some configurations; others of them are deleted. Raises `RunError` where that fails."""
         root = f"{self._root}/{_CHECKPOINTS}"
-        earlier = {path for number in numbers for path in self._paths(f"{root}/{number:05d}")}
-        for path in in_order(files):
-            self._write(f"{root}/{path}", files[path].tobytes())
-        self._forget(earlier - {f"{root}/{path}" for path in files})
+        with self._explained():
+            earlier = {path for number in numbers for path in self._paths(f"{root}/{number:05d}")}
+            for path in in_order(files):
+                self._write(f"{root}/{path}", files[path].tobytes())
+            self._forget(earlier - {f"{root}/{path}" for path in files})
 
     def kept(self, numbers: Iterable[int]) -> Files:
-        """Return the files of some configurations."""
+        """Return the files of some configurations. Raises `RunError` where they can't be read."""
         root = f"{self._root}/{_CHECKPOINTS}"
-        paths = [path for number in numbers for path in self._paths(f"{root}/{number:05d}")]
-        return {path[len(root) + 1 :]: np.frombuffer(self._files.cat_file(path), dtype=np.uint8) for path in paths}
+        with self._explained():
+            paths = [path for number in numbers for path in self._paths(f"{root}/{number:05d}")]
+            return {path[len(root) + 1 :]: np.frombuffer(self._files.cat_file(path), dtype=np.uint8) for path in paths}
 
     def drop(self, number: int) -> None:
-        """Delete the weights of a configuration; its predictions stay."""
-        self._forget(path for path in self._paths(f"{self._root}/{_CHECKPOINTS}/{number:05d}") if is_weights(path))
+        """Delete the weights of a configuration; its predictions stay. Raises `RunError` where that fails."""
+        with self._explained():
+            self._forget(path for path in self._paths(f"{self._root}/{_CHECKPOINTS}/{number:05d}") if is_weights(path))
 
     def clear(self) -> None:
         """Delete all that an earlier search left here."""
@@ -82,17 +86,18 @@ class Storage:
                 self._files.rm(f"{self._root}/{name}", recursive=True)
 
     def keep_task(self, run: Path) -> None:
-        """Copy the data of a run."""
-        for path in sorted((run / "task").iterdir()):
-            self._write(f"{self._root}/task/{path.name}", path.read_bytes())
+        """Copy the data of a run. Raises `RunError` where that fails."""
+        with self._explained():
+            for path in sorted((run / "task").iterdir()):
+                self._write(f"{self._root}/task/{path.name}", path.read_bytes())
 
     def keep_record(self, run: Run) -> None:
-        """Copy the record of a run as it is now."""
-        with tempfile.TemporaryDirectory(prefix="automl-") as folder:
+        """Copy the record of a run as it is now. Raises `RunError` where that fails."""
+        with self._explained(), tempfile.TemporaryDirectory(prefix="automl-") as folder:
             copy = Path(folder) / _RECORD
             run.store.copy_to(copy)
             self._write(f"{self._root}/{_RECORD}.new", copy.read_bytes())
-        self._files.mv(f"{self._root}/{_RECORD}.new", f"{self._root}/{_RECORD}")
+            self._files.mv(f"{self._root}/{_RECORD}.new", f"{self._root}/{_RECORD}")
 
     def restore(self, run: Path) -> None:
         """Make the folder of a run from the copy. Raises `RunError` where there is none."""
@@ -110,6 +115,17 @@ class Storage:
         for folder in sorted({path.rpartition("/")[0] for path in paths}):
             self._files.rm(folder, recursive=True)
 
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what the libraries behind it raise, which is anything, into `RunError`."""
+        try:
+            yield
+        except Exception as error:
+            said = " ".join(str(error).split())[:300]
+            raise RunError(
+                f"storage {self.url} must be there as long as the search, but {type(error).__name__}: {said}"
+            ) from error
+
     def _has_record(self) -> bool:
         return bool(self._files.exists(f"{self._root}/{_RECORD}"))
 
@@ -125,16 +141,23 @@ def storage_of(run: Path, url: str | None) -> Storage | None:
     """Return the place of a run in a storage: a folder of its name. Nodes must find it too, so a path is made absolute."""
     if url is None:
         return None
+    if url.startswith("memory:"):
+        raise OptionError(f"storage must be a folder or a URL that all nodes reach, but {url!r} is in the memory of one process")
     root = url.rstrip("/") if "://" in url else Path(url).expanduser().absolute().as_posix()
     return Storage(f"{root}/{run.absolute().name}")
 
 
 class Mirror:
-    """A callback of the study that copies the record into a storage, after outcomes, but not too often."""
+    """A callback of the study that copies the record into a storage, after outcomes, but not too often.
 
-    def __init__(self, storage: Storage, run: Run) -> None:
+    say: takes lines for the user; where copying fails, it is said once, and tried again with the next outcomes.
+    """
+
+    def __init__(self, storage: Storage, run: Run, say: Callable[[Sequence[str]], None]) -> None:
         self._storage = storage
         self._run = run
+        self._say = say
+        self._is_said = False
         self._ended = -1
         self._next = 0.0
 
@@ -145,6 +168,11 @@ class Mirror:
             self.copy()
             self._ended, self._next = ended, time.monotonic() + _EVERY
 
-    def copy(self) -> Any:
+    def copy(self) -> None:
         """Copy the record."""
-        self._storage.keep_record(self._run)
+        try:
+            self._storage.keep_record(self._run)
+        except RunError as error:
+            if not self._is_said:
+                self._say([str(error)])
+            self._is_said = True

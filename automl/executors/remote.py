@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import automl
+from automl.errors import RunError
 from automl.executors.files import Files, is_weights, read_files, write_files
 from automl.executors.wire import families_from_text, outcome_to_dict
 
@@ -147,7 +148,7 @@ def _answered(
     job: Sequence[Any], given: Sequence[Mapping[str, Any]], earlier: Sequence[Any], folder: Path, ring: Callable[[], None]
 ) -> tuple[Answer, Files]:
     from automl.training.checkpoint import Checkpoints
-    from automl.trial import run_trials, trial_from_dict
+    from automl.trial import Outcome, run_trials, trial_from_dict
 
     answer: Answer = {"outcomes": [], "crash": "", "predictions": {}, "log": "", "device_bytes": 0}
     try:
@@ -162,6 +163,11 @@ def _answered(
         outcomes = [_from(trial.start, outcome) for trial, outcome in zip(trials, outcomes, strict=True)]
         _drop_older(checkpoints, trials, outcomes)
         files = read_files(checkpoints.root, numbers)
+        if loaded.storage is not None:
+            loaded.storage.keep(numbers, files)
+    except RunError as error:  # the storage isn't there
+        answer["outcomes"] = [outcome_to_dict(Outcome(trial["number"], "error", str(error))) for trial in given]
+        return answer, {}
     except Exception:  # noqa: BLE001 - the driver raises it
         answer["crash"] = traceback.format_exc()
         return answer, {}
@@ -169,10 +175,7 @@ def _answered(
     weights = {path: content for path, content in files.items() if is_weights(path)}
     answer["outcomes"] = [outcome_to_dict(outcome) for outcome in outcomes]
     answer["predictions"] = {path: content for path, content in files.items() if path not in weights}
-    if loaded.storage is None:
-        return answer, weights
-    loaded.storage.keep(numbers, files)
-    return answer, {}
+    return answer, weights if loaded.storage is None else {}
 
 
 def _load(job: Sequence[Any]) -> _Loaded:

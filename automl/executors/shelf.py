@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+from automl.errors import RunError
 from automl.executors.files import is_weights, read_files, write_files
 from automl.storage import Storage
 
@@ -57,7 +59,7 @@ class Shelf:
                 files = {path: content for path, content in self._storage.kept([number]).items() if is_weights(path)}
             else:
                 files = ray.get(self._held[number], timeout=_FETCH)
-        except (ray.exceptions.RayError, OSError):
+        except (ray.exceptions.RayError, RunError):
             self._held.pop(number, None)
             return False
         finally:
@@ -71,4 +73,5 @@ class Shelf:
         self._fresh.discard(number)
         if self._storage is not None and number in self._stored:
             self._stored.discard(number)
-            self._storage.drop(number)
+            with contextlib.suppress(RunError):  # what is too much there harms nobody
+                self._storage.drop(number)
