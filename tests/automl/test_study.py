@@ -521,3 +521,17 @@ def test_on_one_machine_callbacks_are_told_of_no_nodes(study):
     shown = []
     study(ScriptedStrategy([proposal(0)]), callbacks=[lambda progress: shown.append(progress.nodes)]).run(())
     assert set(shown) == {()}
+
+
+@pytest.mark.parametrize(("workers", "order"), [(1, [0, 1, 2, 3]), (2, [0, 2, 3, 1])])
+def test_of_the_last_ones_the_longest_begins_first_where_several_run_at_once(study, workers, order):
+    def script(trial):
+        executor.size = 8
+        curve = tuple((epoch, 0.5) for epoch in range(trial.start + 1, trial.stop + 1))
+        return Outcome(trial.number, "finished", score=0.5, epochs=trial.stop, seconds=float(len(curve)), curve=curve)
+
+    executor = ScriptedExecutor(script, size=1)
+    made = study(ScriptedStrategy([proposal(0), proposal(1, stop=1), proposal(2, stop=9), proposal(3, stop=3)]), executor)
+    made.workers = workers
+    made.run(())
+    assert executor.names == order

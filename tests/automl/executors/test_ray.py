@@ -35,7 +35,7 @@ SECONDS = 90.0
 class Wild(Architecture):
     """A family that does to its worker whatever it is told to."""
 
-    deed: str = Choice("kill", "kill once", "hold", "wait", "memory", "none")
+    deed: str = Choice("kill", "kill once", "hold", "wait", "memory", "look")
 
     def build(self, inputs, outputs):
         sys.stdout.write(f"a word before: {self.deed}\n")
@@ -44,6 +44,8 @@ class Wild(Architecture):
         if self.deed == "kill" or (self.deed == "kill once" and not once.exists()):
             once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        elif self.deed == "look":
+            raise ValueError(f"devices {os.environ.get('CUDA_VISIBLE_DEVICES')!r}")
         elif self.deed == "hold":
             ctypes.PyDLL(None).sleep(600)  # without letting another thread of Python run
         elif self.deed == "memory":
@@ -216,6 +218,26 @@ def test_checkpoints_go_through_a_storage(tmp_path, make_executor, trial):
         assert_equal_files(folder, inline, 40)
         executor.keep(frozenset({40}), frozenset())
         assert [path.name for path in (tmp_path / "kept").rglob("*") if path.is_file()] == ["choose.npy"]
+
+
+def test_several_trials_share_a_gpu_and_others_see_none(made_cluster, tmp_path, toy_task, trial):
+    made, cluster = made_cluster
+    node = made.add_node(num_cpus=4, num_gpus=1)
+    wait_until(lambda: len(cluster.machines()) == 2)
+    toy_task().save(tmp_path / "task")
+    looks = {}
+    for gpus in (0.5, 0.0):
+        terms = Terms(0, families_to_text((Wild,)), "", Packing(1.0, gpus, uses_gpu=True))
+        with RayExecutor(tmp_path, cluster, terms) as executor:
+            looks[gpus] = collect(executor, *(executor.submit([trial(80 + i, wild("look"))]) for i in range(2)))
+            if gpus:
+                assert executor.room() == 3  # two on the GPU, and one waits
+                assert sorted(node.gpus for node in executor.nodes()) == [0, 1]
+    seen = {gpus: [outcome.reason for (outcome,) in outcomes] for gpus, outcomes in looks.items()}
+    assert all("devices '0'" in reason for reason in seen[0.5])
+    assert all("devices ''" in reason for reason in seen[0.0])
+    made.remove_node(node)
+    wait_until(lambda: len(cluster.machines()) == 1)
 
 
 def test_a_trial_out_of_memory_is_an_outcome(made_cluster, tmp_path, toy_task, trial, monkeypatch):
