@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,9 +26,11 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of two results of a task that failed, one is never looked at
     "RAY_task_oom_retries": "0",  # otherwise one trial too large is run again for ever; the executor counts
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # Ray would end this process when the cluster is gone
-    "RAY_gcs_server_request_timeout_seconds": "10",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without a GPU sees those that its node shows it
+}
+_JOINED = {
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # Ray would end this process when the cluster is gone
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # and tell the terminal once a second that it is
 }
 _ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -66,8 +69,9 @@ class Cluster:
     is_own: bool
     was_connected: bool
     _machines: list[Machine] = field(default_factory=list)
-    _looked: float = -1e9
     _answered: float = field(default_factory=time.monotonic)
+    _watcher: threading.Thread | None = None
+    _closed: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def connect(cls, address: str, workers: int = 0) -> Self:
@@ -108,30 +112,31 @@ class Cluster:
         return f"Ray cluster {self.address!r}: {nodes}, {cpus:g} CPUs" + (f", {gpus:g} GPUs" if gpus else "")
 
     def machines(self) -> list[Machine]:
-        """Return the nodes that live, as of a second ago at most.
-
-        Raises `WorkersGone` where the cluster doesn't answer for `GONE` seconds.
-        """
-        now = time.monotonic()
-        if now - self._looked < LOOK:
-            return self._machines
-        self._looked = now
-        try:
-            if self._is_there():
-                import ray
-
-                nodes = cast(Any, ray).nodes()
-                self._machines = [_machine(node) for node in nodes if node["Alive"]]
-                self._answered = time.monotonic()
-        except Exception as error:
-            if not _is_lost(error):
-                raise
+        """Return the nodes that live, as of a second or two ago. Raises `WorkersGone` after `GONE` seconds without an answer."""
+        if self._watcher is None:
+            self._look()
+            self._watcher = threading.Thread(target=self._watch, name="automl-cluster", daemon=True)
+            self._watcher.start()
         if time.monotonic() - self._answered > GONE:
             raise WorkersGone(
                 f"the cluster {self.address!r} must be there until the search ends, but hasn't answered for {GONE:g} s; what was "
                 "found is in the run's folder: start the cluster again and resume"
             )
         return self._machines
+
+    def _watch(self) -> None:
+        """Look at the nodes again and again, in a thread: where the head is gone, Ray may not return for minutes."""
+        while not self._closed.wait(LOOK):
+            self._look()
+
+    def _look(self) -> None:
+        with contextlib.suppress(Exception):  # Ray's errors of lost connections have no common base; the search sees the silence
+            if self._is_there():
+                import ray
+
+                nodes = cast(Any, ray).nodes()
+                self._machines = [_machine(node) for node in nodes if node["Alive"]]
+                self._answered = time.monotonic()
 
     def _is_there(self) -> bool:
         """Whether the head answers. Ray itself would wait for it, longer than a search should."""
@@ -148,6 +153,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._closed.set()
         if self.was_connected:
             return
         import ray
@@ -159,7 +165,7 @@ class Cluster:
 def imported(address: str) -> Any:
     """Return Ray, set up before it is loaded. Raises `OptionError` where it isn't installed."""
     if "ray" not in sys.modules:
-        for name, value in (_ENVIRONMENT | (_OWN if address == "local" else {})).items():
+        for name, value in (_ENVIRONMENT | (_OWN if address == "local" else _JOINED)).items():
             os.environ.setdefault(name, value)
     if address != "local" and _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray uses the token only where it is told to
@@ -211,10 +217,6 @@ def _unreachable(address: str, error: Exception) -> str:
     else:
         fix = "check host and port (10001 for ray://), the Ray version, and the token (RAY_AUTH_TOKEN) of the cluster"
     return f"cluster must be a Ray cluster that can be joined, but {address!r}: {type(error).__name__}: {said}; {fix}"
-
-
-def _is_lost(error: Exception) -> bool:
-    return isinstance(error, ConnectionError | OSError | TimeoutError) or type(error).__module__.startswith(("ray", "grpc"))
 
 
 def _is_loud() -> bool:
