@@ -30,7 +30,6 @@ _ENVIRONMENT = {
 }
 _JOINED = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # Ray would end this process when the cluster is gone
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # and tell the terminal once a second that it is
 }
 _ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
