@@ -153,6 +153,13 @@ def test_what_never_began_has_no_time(place, trial):
     assert {outcomes[0].status for outcomes in collect(executor, *blocking)} == {"finished"}
 
 
+@pytest.mark.usefixtures("node")
+def test_no_more_run_at_the_same_time_than_asked_for(make_executor):
+    for workers, room in ((3, 3), (4, 5), (5, 5)):
+        with make_executor("ray", workers=workers)[0] as executor:
+            assert executor.room() == room
+
+
 def test_a_node_that_is_killed_loses_no_trial_and_one_that_joins_is_used(place, node, made_cluster, make_executor, trial):
     executor, _ = place
     made, cluster = made_cluster
