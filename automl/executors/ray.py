@@ -78,8 +78,10 @@ class RayExecutor:
     def room(self) -> int:
         if self._is_stopped:
             return 0
-        slots = self._slots()
-        return max(0, slots + max(1, slots // AHEAD) - len(self._cohorts))
+        machines, workers = self._machines(), self._terms.workers
+        slots = self._terms.packing.share(machines).slots(machines)
+        most = workers if 0 < workers < slots else slots + max(1, slots // AHEAD)  # below, none would wait: Ray has places for it
+        return max(0, most - len(self._cohorts))
 
     def nodes(self) -> tuple[Node, ...]:
         running: dict[str, list[int]] = {}
@@ -167,11 +169,6 @@ class RayExecutor:
         except WorkersGone as error:
             self._failure = error
             return []
-
-    def _slots(self) -> int:
-        machines = self._machines()
-        slots = self._terms.packing.share(machines).slots(machines)
-        return min(slots, self._terms.workers) if self._terms.workers else slots
 
     def _launch(self, ticket: int) -> None:
         """Give a cohort to the cluster, for the first time or again."""

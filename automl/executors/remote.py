@@ -180,8 +180,6 @@ def _answered(
 
 def _load(job: Sequence[Any]) -> _Loaded:
     """Return the job, which this process reads once."""
-    import ray
-
     key = job[0].hex()
     if not _loaded or _loaded[0].key != key:
         from automl.executors.zygote import preload
@@ -190,7 +188,7 @@ def _load(job: Sequence[Any]) -> _Loaded:
 
         preload()
         _sweep()
-        given: Job = ray.get(job[0])
+        given: Job = _got(job[0])
         if given.version != automl.__version__:
             raise RuntimeError(f"all nodes must have automl {given.version}, but {socket.gethostname()} has {automl.__version__}")
         storage = Storage(given.storage) if given.storage else None
@@ -214,8 +212,8 @@ def _brought(earlier: Sequence[Any], numbers: set[int], storage: Storage | None)
     if storage is not None and not earlier:
         return storage.kept(numbers)
     try:
-        return dict(ray.get(earlier[0], timeout=FETCH)) if earlier else {}
-    except (ray.exceptions.ObjectLostError, ray.exceptions.GetTimeoutError):
+        return dict(_got(earlier[0], FETCH)) if earlier else {}
+    except (ray.exceptions.ObjectLostError, TimeoutError):
         return {}
 
 
@@ -266,8 +264,16 @@ def _ring(call: Mapping[str, Any], folder: Path) -> None:
         "pid": os.getpid(),
         "folder": str(folder),
     }
-    with contextlib.suppress(ray.exceptions.RayError):  # without the bell it runs unseen
-        ray.get(call["bell"].began.remote(began), timeout=RING)
+    with contextlib.suppress(ray.exceptions.RayError, TimeoutError):  # without the bell it runs unseen
+        _got(call["bell"].began.remote(began), RING)
+
+
+def _got(reference: Any, seconds: float | None = None) -> Any:
+    """Return what a reference stands for; `TimeoutError` after some seconds.
+
+    While `ray.get` waits, Ray takes a task's CPU for one that begins beside it, in one more process.
+    """
+    return reference.future().result(timeout=seconds)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from automl.executors import cohorts
+from automl.executors import cohorts, remote
 from automl.executors.base import WorkersGone
 from automl.executors.cluster import Cluster
 from automl.executors.files import read_files
@@ -153,6 +153,29 @@ def test_what_never_began_has_no_time(place, trial):
     assert (outcome.status, outcome.reason, outcome.seconds) == ("timeout", "no worker was free before its deadline", 0)
     (MARKS / "go").touch()
     assert {outcomes[0].status for outcomes in collect(executor, *blocking)} == {"finished"}
+
+
+@pytest.mark.usefixtures("made_cluster")
+def test_a_trial_that_waits_for_something_keeps_its_cpu():
+    import ray
+
+    def other():
+        return "not alone"
+
+    def waiting():
+        try:
+            return remote._got(ray.remote(other).options(num_cpus=2).remote(), 2.0)
+        except TimeoutError:
+            return "alone"
+
+    assert ray.get(ray.remote(waiting).options(num_cpus=2).remote()) == "alone"
+
+
+@pytest.mark.usefixtures("node")
+def test_no_more_run_at_the_same_time_than_asked_for(make_executor):
+    for workers, room in ((3, 3), (4, 5), (5, 5)):
+        with make_executor("ray", workers=workers)[0] as executor:
+            assert executor.room() == room
 
 
 def test_a_node_that_is_killed_loses_no_trial_and_one_that_joins_is_used(place, node, made_cluster, make_executor, trial):
