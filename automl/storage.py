@@ -77,13 +77,14 @@ class Storage:
     def drop(self, number: int) -> None:
         """Delete the weights of a configuration; its predictions stay. Raises `RunError` where that fails."""
         with self._explained():
-            self._forget(path for path in self._paths(f"{self._root}/{_CHECKPOINTS}/{number:05d}") if is_weights(path))
+            self._forget(self._paths(f"{self._root}/{_CHECKPOINTS}/{number:05d}"))
 
     def clear(self) -> None:
-        """Delete all that an earlier search left here."""
-        for name in (_RECORD, "task", _CHECKPOINTS):
-            if self._files.exists(f"{self._root}/{name}"):
-                self._files.rm(f"{self._root}/{name}", recursive=True)
+        """Delete all that an earlier search left here. Raises `RunError` where that fails."""
+        with self._explained():
+            for name in (_RECORD, "task", _CHECKPOINTS):
+                if self._files.exists(f"{self._root}/{name}"):
+                    self._files.rm(f"{self._root}/{name}", recursive=True)
 
     def keep_task(self, run: Path) -> None:
         """Copy the data of a run. Raises `RunError` where that fails."""
@@ -105,15 +106,25 @@ class Storage:
             raise RunError(
                 f"{run} must hold a search, or {self.url} a copy of it, but neither does; give the folder of the search"
             )
-        for path in [*self._paths(f"{self._root}/task"), *self._paths(f"{self._root}/{_CHECKPOINTS}"), f"{self._root}/{_RECORD}"]:
-            target = run / path[len(self._root) + 1 :]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self._files.cat_file(path))
+        with self._explained():
+            for path in [*self._paths(f"{self._root}/task"), *self._paths(f"{self._root}/{_CHECKPOINTS}")]:
+                self._bring(path, run / path[len(self._root) + 1 :])
+            self._bring(f"{self._root}/{_RECORD}", run / f"{_RECORD}.new")  # last, so that it is there when all is
+            (run / f"{_RECORD}.new").rename(run / _RECORD)
+
+    def _bring(self, path: str, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self._files.cat_file(path))
 
     def _forget(self, paths: Iterable[str]) -> None:
-        """Delete the folders of some checkpoints."""
-        for folder in sorted({path.rpartition("/")[0] for path in paths}):
-            self._files.rm(folder, recursive=True)
+        """Delete files of checkpoints, and the folders that are empty then, where there are such things."""
+        gone = [path for path in paths if is_weights(path)]
+        for path in gone:
+            self._files.rm_file(path)
+        for folder in sorted({path.rpartition("/")[0] for path in gone}):
+            if not self._paths(folder):
+                with contextlib.suppress(OSError):
+                    self._files.rmdir(folder)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

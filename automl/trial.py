@@ -197,7 +197,7 @@ def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: 
     number, fold = trial.configuration_number, trial.fold
     earlier = _earlier(trial, checkpoints) if trial.start else None
     choosy = trial.allowance is not None  # the default network goes on as long as there is time
-    span = Span(trial.seed, trial.start, trial.stop, trial.total, trial.deadline, choosy)
+    span = Span(trial.seed, trial.start if earlier else 0, trial.stop, trial.total, trial.deadline, choosy)
     trained = train(configuration, task, task.folds[fold], span, earlier, device_for(task))
     if trained.snapshot is not None:
         checkpoints.write(number, fold, trained.snapshot)
@@ -212,15 +212,21 @@ def _train(trial: Trial, configuration: Configuration, task: Task, checkpoints: 
         best_epoch=trained.progress.best_epoch,
         parameters=trained.parameters,
         predict_ms=trained.predict_ms,
-        curve=trained.curve,
+        curve=tuple(point for point in trained.curve if point[0] > trial.start),
     )
 
 
-def _earlier(trial: Trial, checkpoints: Checkpoints) -> Snapshot:
-    """Return the snapshot that a trial goes on from: of the epoch where it starts, or where its fold stopped early before."""
+def _earlier(trial: Trial, checkpoints: Checkpoints) -> Snapshot | None:
+    """Return the snapshot that a trial goes on from: of the epoch where it starts, or where its fold stopped early before.
+
+    None where it is lost, with the node or the machine that held it: training begins anew then, which gives the same weights.
+    """
     number, fold = trial.configuration_number, trial.fold
-    latest = checkpoints.read(number, fold, checkpoints.latest(number, fold, trial.start))
-    return latest if latest.progress.stopped else checkpoints.read(number, fold, trial.start)
+    epoch = checkpoints.latest(number, fold, trial.start)
+    if not checkpoints.exists(number, fold, epoch):
+        return None
+    latest = checkpoints.read(number, fold, epoch)
+    return latest if epoch == trial.start or latest.progress.stopped else None
 
 
 def _fit(trial: Trial, name: str, task: Task, checkpoints: Checkpoints) -> Outcome:

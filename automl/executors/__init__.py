@@ -9,6 +9,7 @@ On macOS, fork is unsafe once system libraries have been used; Windows has none.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Workers:
         if cluster is not None:
             from automl.executors.cluster import Cluster
 
-            self._cluster = Cluster.connect(cluster.address, workers)
+            self._cluster = Cluster.connect(cluster.address, math.ceil(workers * cluster.cpus))
             self.notice = self._cluster.described()
         elif executor == "processes" and default_executor() == "processes":
             self._zygote = Zygote.start()
@@ -95,6 +96,7 @@ class Workers:
         return min(slots, workers) if workers else slots
 
     def _on_cluster(self, folder: Path, terms: OnCluster, workers: int, storage: str) -> Executor:
+        from automl.errors import OptionError
         from automl.executors.ray import RayExecutor, Terms
         from automl.executors.shares import Packing
         from automl.executors.wire import families_to_text
@@ -103,6 +105,11 @@ class Workers:
 
         packing = Packing(terms.cpus, terms.gpus, uses_gpu=trains_on_gpu(Task.load(folder / "task")))
         assert self._cluster is not None
+        machines = self._cluster.machines()
+        share = packing.share(machines)
+        if self._cluster.is_own and not share.slots(machines):
+            has = self._cluster.described()
+            raise OptionError(f"cpus_per_trial and gpus_per_trial must fit on this machine, but a trial takes {share}: {has}")
         return RayExecutor(folder, self._cluster, Terms(workers, families_to_text(self._families), storage, packing))
 
     def __enter__(self) -> Self:

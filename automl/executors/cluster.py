@@ -5,43 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self, cast
 
 from automl.errors import OptionError
 from automl.executors.base import Node, WorkersGone
+from automl.executors.ray_setup import imported, is_loud, quiet, reach, restore, set_up, silence
 
 LOOK = 1.0  # seconds between two looks at the nodes
 GONE = 15.0  # seconds without an answer after which a cluster counts as gone
 _CONNECT = 1.0  # seconds for the head of a cluster that was there to answer
-_ANSWER = 10.0  # and of one that is to be joined
-
-# Read by Ray when it starts, in this process and in those that it starts: so they come first.
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of two results of a task that failed, one is never looked at
-    "RAY_task_oom_retries": "0",  # otherwise one trial too large is run again for ever; the executor counts
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without a GPU sees those that its node shows it
-}
-_JOINED = {
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # Ray would end this process when the cluster is gone
-}
-_ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_OWN = {
-    _ON_LOOPBACK: "0",  # what makes all of Ray listen on loopback alone, whatever its name says
-    "RAY_health_check_initial_delay_ms": "0",
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "3",
-    "RAY_memory_monitor_refresh_ms": "250",
-}
-LOGS = "AUTOML_RAY_LOGS"  # set to 1, what Ray has to say is shown
 
 
 @dataclass(frozen=True)
@@ -62,40 +38,50 @@ class Cluster:
     """A connection to a Ray cluster; leave its `with`, and it is closed, and with it a cluster that was started for it.
 
     address: what the user named. is_own: it was started here. was_connected: the user's program had joined it already.
+    before: the environment as it was.
     """
 
     address: str
     is_own: bool
     was_connected: bool
+    before: dict[str, str | None] = field(default_factory=dict)
     _machines: list[Machine] = field(default_factory=list)
     _answered: float = field(default_factory=time.monotonic)
     _watcher: threading.Thread | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    def connect(cls, address: str, workers: int = 0) -> Self:
+    def connect(cls, address: str, cpus: int = 0) -> Self:
         """Join a cluster: "auto", "ray://host:port" or "host:port"; or start one of this machine, "local".
 
-        workers: CPUs of a local one, all cores unless given. Raises `OptionError` where there is none, or Ray isn't installed.
+        cpus: of a local one, all cores unless given. Raises `OptionError` where there is none, or Ray isn't installed.
         """
+        before = set_up(address)
         ray = imported(address)
         if ray.is_initialized():
+            restore(before)
             return cls._joined(ray, address)
-        told: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": _is_loud()}
+        told: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": is_loud()}
         if address == "local":
-            told |= {"num_cpus": workers or _cores(), "include_dashboard": False}
+            told |= {"num_cpus": cpus or _cores(), "include_dashboard": False}
         try:
-            _reach(address)
+            reach(address)
             ray.init(address=address, **told)
         except Exception as error:
+            restore(before)
             raise OptionError(_unreachable(address, error)) from error
-        _quiet()
-        return cls(address, is_own=address == "local", was_connected=False)
+        quiet()
+        return cls(address, is_own=address == "local", was_connected=False, before=before)
 
     @classmethod
     def _joined(cls, ray: Any, address: str) -> Self:
         """Return the connection that the user's program has already. Raises `OptionError` where another one is meant."""
-        known = str(ray.get_runtime_context().gcs_address)
+        if ray.util.client.ray.is_connected():
+            known, own = "a client's", address.startswith("ray://")
+        else:
+            known, own = str(ray.get_runtime_context().gcs_address), False
+        if own:
+            return cls(address, is_own=False, was_connected=True)
         if address not in ("auto", known):
             raise OptionError(
                 f"cluster must be 'auto' where the program is connected to a Ray cluster already ({known}), got {address!r}; "
@@ -123,6 +109,11 @@ class Cluster:
             )
         return self._machines
 
+    @property
+    def answers(self) -> bool:
+        """Whether the head answered a moment ago: else nothing should be asked of Ray that could wait for it."""
+        return time.monotonic() - self._answered < 3 * LOOK + _CONNECT
+
     def _watch(self) -> None:
         """Look at the nodes again and again, in a thread: where the head is gone, Ray may not return for minutes."""
         while not self._closed.wait(LOOK):
@@ -141,8 +132,8 @@ class Cluster:
         """Whether the head answers. Ray itself would wait for it, longer than a search should."""
         import ray
 
-        if self.address.startswith("ray://"):
-            return bool(cast(Any, ray).util.client.ray.is_connected())
+        if cast(Any, ray).util.client.ray.is_connected():
+            return True
         host, _, port = str(ray.get_runtime_context().gcs_address).rpartition(":")
         with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), _CONNECT):
             return True
@@ -157,46 +148,9 @@ class Cluster:
             return
         import ray
 
-        with _silence(), contextlib.suppress(Exception):  # it may be gone
+        with silence(), contextlib.suppress(Exception):  # it may be gone
             ray.shutdown()
-
-
-def imported(address: str) -> Any:
-    """Return Ray, set up before it is loaded. Raises `OptionError` where it isn't installed."""
-    if "ray" not in sys.modules:
-        for name, value in (_ENVIRONMENT | (_OWN if address == "local" else _JOINED)).items():
-            os.environ.setdefault(name, value)
-    if address != "local" and _has_token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray uses the token only where it is told to
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError as error:
-        raise OptionError(f"cluster={address!r} needs Ray, which isn't installed: pip install 'automl[ray]' ({error})") from error
-    return ray
-
-
-def _has_token() -> bool:
-    """Whether there is a token with which clusters may be joined; where Ray looks for one."""
-    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    return named or (Path.home() / ".ray" / "auth_token").exists()
-
-
-def _reach(address: str) -> None:
-    """Raise `OSError` where nobody listens: Ray would try for minutes."""
-    named = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    host, _, port = named.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdecimal():
-        return
-    socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
-    if host in _LOOPBACK and not named.startswith("ray://"):
-        import ray
-
-        own = str(cast(Any, ray).util.get_node_ip_address())  # what Ray takes these names for
-        try:
-            socket.create_connection((own, int(port)), _ANSWER).close()
-        except OSError as error:
-            raise OSError(f"{error} at {own}:{port}; for a cluster on loopback alone set {_ON_LOOPBACK}=0") from error
+        restore(self.before)
 
 
 def _machine(node: Mapping[str, Any]) -> Machine:
@@ -216,30 +170,3 @@ def _unreachable(address: str, error: Exception) -> str:
     else:
         fix = "check host and port (10001 for ray://), the Ray version, and the token (RAY_AUTH_TOKEN) of the cluster"
     return f"cluster must be a Ray cluster that can be joined, but {address!r}: {type(error).__name__}: {said}; {fix}"
-
-
-def _is_loud() -> bool:
-    return os.environ.get(LOGS, "") not in ("", "0")
-
-
-def _quiet() -> None:
-    """Keep the cluster's own messages from standard output, where `--json` prints; there is no public switch for them."""
-    if _is_loud():
-        return
-    import ray._private.worker as driver
-
-    driver.print_to_stdstream = lambda *_, **__: None
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what a shutdown prints from the terminal."""
-    import logging
-
-    logger = logging.getLogger("ray")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

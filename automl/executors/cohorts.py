@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from automl.errors import RunError
+from automl.executors.shares import Share
 from automl.trial import Outcome, Status, Trial
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 GRACE = 1.0  # seconds beyond its deadline before a cohort is killed
 RETRIES = 3  # runs again of a cohort whose worker or node was lost
 RETRIES_HUNG = 1  # and of one that had to be killed
+UNANSWERED = 10.0  # seconds for a cohort to be dead after it was killed; then its node is taken for gone
 _MEMORY = "OutOfMemoryError"
 _CAUSES = {
     "NodeDiedError": "its node died",
@@ -28,7 +31,7 @@ HUNG_LEAST, HUNG_TIMES = 600.0, 20.0  # without deadlines: seconds, and times th
 
 @dataclass
 class Cohort:
-    """Trials under way. began: what the worker that runs it said, None while it waits. started: `time.time()` here."""
+    """Trials under way. began: what the worker that runs it said, None while it waits. started, killed: `time.time()` here."""
 
     trials: list[Trial]
     answer: Any = None
@@ -37,6 +40,8 @@ class Cohort:
     began: Began | None = None
     started: float = 0.0
     is_late: bool = False
+    killed: float = 0.0
+    share: Share = field(default_factory=Share)
     avoided: list[str] = field(default_factory=list)
 
     @property
@@ -47,7 +52,7 @@ class Cohort:
     def kill_in(self, pace: float) -> float:
         """Return the seconds until it has to be killed. pace: the most seconds that an epoch took so far, all folds together."""
         if self.is_late:
-            return math.inf
+            return self.killed + UNANSWERED - time.time()
         end = self.deadline
         if self.began is not None:
             allowance = sum((math.inf if trial.allowance is None else trial.allowance) for trial in self.trials)
@@ -71,6 +76,8 @@ class Cohort:
         """Say why it was lost."""
         if self.is_late:
             return str(error) if self.began is None else "it was still running after its time and had to be killed"
+        if isinstance(error, RunError):
+            return str(error)
         known = _CAUSES.get(type(error).__name__, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
         return f"{known} on {self.began['host']}" if self.began is not None else known
 

@@ -13,6 +13,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ class Job:
 
 
 class Began(TypedDict):
-    """What a worker says before it runs a cohort. seconds: `time.time()` there."""
+    """What a worker says before it runs a cohort. node: Ray's id. folder: where it keeps its files."""
 
     ticket: int
     attempt: int
@@ -64,7 +65,7 @@ class Began(TypedDict):
 class Answer(TypedDict):
     """What comes back of a cohort. crash: a traceback, of a bug of ours; predictions: files; log: what was printed.
 
-    device_bytes: memory of the GPU that it could use, 0 without one.
+    device_bytes: memory of the GPU that it could use, 0 without one. lost: why it couldn't run here.
     """
 
     outcomes: list[dict[str, Any]]
@@ -72,6 +73,7 @@ class Answer(TypedDict):
     predictions: Files
     log: str
     device_bytes: int
+    lost: str
 
 
 class Bell:
@@ -81,10 +83,15 @@ class Bell:
         self._news: list[Began] = []
         self._rung = asyncio.Event()
 
-    async def began(self, what: Began) -> None:
-        """Take news."""
+    async def began(self, what: Began) -> float:
+        """Take news, and return the time here: the clocks of nodes differ."""
         self._news.append(what)
         self._rung.set()
+        return time.time()
+
+    async def now(self) -> float:
+        """Return the time here."""
+        return time.time()
 
     async def news(self) -> list[Began]:
         """Return what came since the last call, as soon as there is something."""
@@ -92,6 +99,10 @@ class Bell:
         self._rung.clear()
         news, self._news = self._news, []
         return news
+
+
+class _Unfit(Exception):
+    """What keeps this node from running trials of the search."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,10 @@ def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier:
     job: a reference to a `Job`, wrapped so that Ray doesn't read it. earlier: the same of `Files` to go on from, or empty. call:
     the ticket, the attempt, the `Bell`.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
+    except OSError as error:
+        return {**_nothing(), "lost": f"{socket.gethostname()}: {error}"}, {}
     try:
         _see_own_devices()
         with _printing_to(folder / "log"):
@@ -122,6 +136,10 @@ def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier:
         return answer, weights
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _nothing() -> Answer:
+    return {"outcomes": [], "crash": "", "predictions": {}, "log": "", "device_bytes": 0, "lost": ""}
 
 
 def salvage(folder: str) -> str:
@@ -145,28 +163,26 @@ def tail(path: Path) -> str:
 
 
 def _answered(
-    job: Sequence[Any], given: Sequence[Mapping[str, Any]], earlier: Sequence[Any], folder: Path, ring: Callable[[], None]
+    job: Sequence[Any], given: Sequence[Mapping[str, Any]], earlier: Sequence[Any], folder: Path, ring: Callable[[], float]
 ) -> tuple[Answer, Files]:
     from automl.training.checkpoint import Checkpoints
-    from automl.trial import Outcome, run_trials, trial_from_dict
+    from automl.trial import run_trials, trial_from_dict
 
-    answer: Answer = {"outcomes": [], "crash": "", "predictions": {}, "log": "", "device_bytes": 0}
+    answer = _nothing()
     try:
         loaded = _load(job)
-        ring()  # only now its time begins: a new worker takes seconds to load
-        trials = [trial_from_dict(trial, loaded.families) for trial in given]
+        ahead = ring()  # only now its time begins: a new worker takes seconds to load
+        trials = [_by_own_clock(trial_from_dict(trial, loaded.families), ahead) for trial in given]
         numbers = {trial.configuration_number for trial in trials}
         checkpoints = Checkpoints(folder / "checkpoints")
         write_files(checkpoints.root, _brought(earlier, numbers, loaded.storage))
-        ready = [_begun(trial, checkpoints) for trial in trials]
-        outcomes = run_trials(ready, loaded.task, checkpoints)
-        outcomes = [_from(trial.start, outcome) for trial, outcome in zip(trials, outcomes, strict=True)]
+        outcomes = run_trials(trials, loaded.task, checkpoints)
         _drop_older(checkpoints, trials, outcomes)
         files = read_files(checkpoints.root, numbers)
         if loaded.storage is not None:
             loaded.storage.keep(numbers, files)
-    except RunError as error:  # the storage isn't there
-        answer["outcomes"] = [outcome_to_dict(Outcome(trial["number"], "error", str(error))) for trial in given]
+    except (_Unfit, OSError, RunError) as error:
+        answer["lost"] = f"{socket.gethostname()}: {error}"
         return answer, {}
     except Exception:  # noqa: BLE001 - the driver raises it
         answer["crash"] = traceback.format_exc()
@@ -190,7 +206,7 @@ def _load(job: Sequence[Any]) -> _Loaded:
         _sweep()
         given: Job = _got(job[0])
         if given.version != automl.__version__:
-            raise RuntimeError(f"all nodes must have automl {given.version}, but {socket.gethostname()} has {automl.__version__}")
+            raise _Unfit(f"all nodes must have automl {given.version}, but this one has {automl.__version__}")
         storage = Storage(given.storage) if given.storage else None
         task = Task.of_parts(dict(given.header), dict(given.arrays))
         _loaded[:] = [_Loaded(key, task, families_from_text(given.families), storage)]
@@ -209,25 +225,13 @@ def _brought(earlier: Sequence[Any], numbers: set[int], storage: Storage | None)
     """Return the checkpoints to go on from; none where the node that held them is gone."""
     import ray
 
-    if storage is not None and not earlier:
-        return storage.kept(numbers)
+    kept = {} if storage is None else storage.kept(numbers)
+    if any(is_weights(path) for path in kept):
+        return kept
     try:
-        return dict(_got(earlier[0], FETCH)) if earlier else {}
+        return {**kept, **_got(earlier[0], FETCH)} if earlier else kept
     except (ray.exceptions.ObjectLostError, TimeoutError):
-        return {}
-
-
-def _begun(trial: Trial, checkpoints: Any) -> Trial:
-    """Return a trial that can begin: from epoch 0 where its checkpoint is lost, which gives the same weights."""
-    number, fold = trial.configuration_number, trial.fold
-    if not trial.start or checkpoints.exists(number, fold, checkpoints.latest(number, fold, trial.start)):
-        return trial
-    return replace(trial, start=0, demands=None)
-
-
-def _from(start: int, outcome: Outcome) -> Outcome:
-    """Return an outcome with the curve of epochs after `start` alone."""
-    return replace(outcome, curve=tuple(point for point in outcome.curve if point[0] > start))
+        return kept
 
 
 def _drop_older(checkpoints: Any, trials: Sequence[Trial], outcomes: Sequence[Outcome]) -> None:
@@ -252,8 +256,16 @@ def _device_bytes() -> int:
     return int(cuda.get_device_properties(0).total_memory) if cuda.is_initialized() else 0
 
 
-def _ring(call: Mapping[str, Any], folder: Path) -> None:
-    """Tell the driver that a cohort begins here. It must know before anything happens that could kill this process."""
+def _by_own_clock(trial: Trial, ahead: float) -> Trial:
+    """Return a trial whose deadline is by the clock of this node, `ahead` seconds before the driver's."""
+    return trial if trial.deadline is None else replace(trial, deadline=trial.deadline + ahead)
+
+
+def _ring(call: Mapping[str, Any], folder: Path) -> float:
+    """Tell the driver that a cohort begins here, and return by how many seconds the clock here is ahead of the driver's.
+
+    The driver must know before anything happens that could kill this process.
+    """
     import ray
 
     began: Began = {
@@ -264,8 +276,11 @@ def _ring(call: Mapping[str, Any], folder: Path) -> None:
         "pid": os.getpid(),
         "folder": str(folder),
     }
-    with contextlib.suppress(ray.exceptions.RayError, TimeoutError):  # without the bell it runs unseen
-        _got(call["bell"].began.remote(began), RING)
+    try:
+        there = _got(call["bell"].began.remote(began), RING)
+    except (ray.exceptions.RayError, TimeoutError):  # without the bell it runs unseen
+        return 0.0
+    return time.time() - float(there) + float(call["ahead"])
 
 
 def _got(reference: Any, seconds: float | None = None) -> Any:

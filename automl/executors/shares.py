@@ -25,6 +25,11 @@ class Share:
     gpus: float = 0.0
     memory: int = 0
 
+    def __str__(self) -> str:
+        gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
+        memory = f" and {self.memory / 1e9:.1f} GB of memory" if self.memory else ""
+        return f"{self.cpus:g} CPU{gpus}{memory}"
+
     @property
     def options(self) -> dict[str, float]:
         """The same in Ray's words."""
@@ -69,11 +74,15 @@ class Packing:
         memory = int(min(self._memory, *rooms)) if rooms else 0
         if self._gpus != "auto":
             return Share(self._cpus, float(self._gpus), memory)
-        has_gpus = any(machine.resources.get("GPU", 0) >= 1 for machine in machines)
-        return Share(self._cpus, (self._part or 1.0) if has_gpus else 0.0, memory)
+        on_gpu, on_cpu = Share(self._cpus, self._part or 1.0, memory), Share(self._cpus, 0.0, memory)
+        # Where nothing can run yet, nodes with GPUs are probably still to come.
+        return on_gpu if on_gpu.slots(machines) or not on_cpu.slots(machines) else on_cpu
 
-    def learn(self, outcomes: Iterable[Outcome], device_bytes: int) -> None:
-        """Take from outcomes what trials need. device_bytes: memory of the GPU that they trained on."""
+    def learn(self, outcomes: Iterable[Outcome], device_bytes: int, share: Share) -> None:
+        """Take from outcomes what trials need. device_bytes: memory of the GPU that they trained on; share: of what they had.
+
+        How busy a GPU is says something of a trial that had it alone only.
+        """
         for outcome in outcomes:
             if not outcome.peak_bytes:
                 continue
@@ -81,5 +90,5 @@ class Packing:
                 self._memory = max(self._memory, math.ceil(MARGIN * outcome.peak_bytes))
                 continue
             taken = (MARGIN * outcome.peak_bytes + CONTEXT) / device_bytes if device_bytes else 1.0
-            part = max(taken, outcome.utilisation / _BUSY)
+            part = max(taken, outcome.utilisation / _BUSY if share.gpus >= 1 else 0.0)
             self._part = max(self._part, 1 / max(1, min(MOST_ON_A_GPU, int(1 / part))) if part < 1 else 1.0)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from automl.errors import RunError
-from automl.executors.files import is_weights, read_files, write_files
+from automl.executors.files import Files, is_weights, read_files, write_files
 from automl.storage import Storage
 
-_FETCH = 120.0  # seconds to fetch the weights of a configuration
+_FETCH = 30.0  # seconds to fetch the weights of a configuration
 
 
 class Shelf:
@@ -24,11 +24,11 @@ class Shelf:
         self._storage = storage
         self._held: dict[int, Any] = {}
         self._stored: set[int] = set()
-        self._fresh: set[int] = set()
+        self._here: set[int] = set()
 
     def put(self, number: int, weights: Any) -> None:
         """Take what a cohort left: a reference to its checkpoints, which a storage has already."""
-        self._fresh.add(number)
+        self._here.discard(number)
         if self._storage is None:
             self._held[number] = weights
         else:
@@ -45,32 +45,42 @@ class Shelf:
             return [self._held[number]]
         if number in self._stored:
             return []
-        local = {path: content for path, content in read_files(self._root, [number]).items() if is_weights(path)}
+        local = self._local(number)
         return [ray.put(local)] if local else []
 
     def fetch(self, number: int) -> bool:
-        """Bring checkpoints to this machine unless they are there; whether that went well."""
-        if number not in self._fresh:
+        """Bring checkpoints to this machine unless they are there; False where they are lost. What is slow comes next time."""
+        if number in self._here:
             return True
         import ray
 
         try:
-            if self._storage is not None:
-                files = {path: content for path, content in self._storage.kept([number]).items() if is_weights(path)}
-            else:
-                files = ray.get(self._held[number], timeout=_FETCH)
-        except (ray.exceptions.RayError, RunError):
+            files = self._fetched(number)
+        except (ray.exceptions.GetTimeoutError, RunError):
+            return True
+        except ray.exceptions.RayError:
             self._held.pop(number, None)
             return False
-        finally:
-            self._fresh.discard(number)
         write_files(self._root, files)
+        self._here.add(number)
         return True
+
+    def _fetched(self, number: int) -> Files:
+        """Return the checkpoints of a configuration, from wherever they are; nothing where only this machine may have them."""
+        import ray
+
+        if number in self._held:
+            return cast(Files, ray.get(self._held[number], timeout=_FETCH))
+        if self._storage is None or (number not in self._stored and self._local(number)):
+            return {}
+        return {path: content for path, content in self._storage.kept([number]).items() if is_weights(path)}
+
+    def _local(self, number: int) -> Files:
+        return {path: content for path, content in read_files(self._root, [number]).items() if is_weights(path)}
 
     def drop(self, number: int) -> None:
         """Let go of checkpoints that nobody will continue. What was fetched stays."""
         self._held.pop(number, None)
-        self._fresh.discard(number)
         if self._storage is not None and number in self._stored:
             self._stored.discard(number)
             with contextlib.suppress(RunError):  # what is too much there harms nobody

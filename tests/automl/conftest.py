@@ -27,15 +27,17 @@ def made_cluster():
     if sys.platform != "linux":
         pytest.skip("a made-up Ray cluster of several nodes needs Linux")
     os.environ.update(ENVIRONMENT)
-    from automl.executors.cluster import Cluster, imported
+    from automl.executors.cluster import Cluster
+    from automl.executors.ray_setup import restore, set_up
 
-    imported("auto")
+    before = set_up("auto")
     from ray.cluster_utils import Cluster as MadeUp
 
     made = MadeUp(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     with Cluster.connect(made.address) as cluster:
         yield made, cluster
     made.shutdown()
+    restore(before)
     for name in ENVIRONMENT:
         del os.environ[name]
 

@@ -110,10 +110,25 @@ def test_interrupts_and_bugs_of_ours_are_raised(toy_task, toy_configuration, che
         run_trials([a_trial(toy_configuration())], toy_task(), checkpoints)
 
 
-def test_a_lost_checkpoint_is_an_error_with_its_place(toy_task, toy_configuration, checkpoints):
-    [outcome] = run_trials([a_trial(toy_configuration(), start=1, stop=3)], toy_task(), checkpoints)
-    assert outcome.status == "error"
-    assert "epoch-1 must hold a checkpoint" in outcome.reason
+def test_who_has_lost_a_checkpoint_is_trained_anew_with_the_same_weights(toy_task, toy_configuration, checkpoints, tmp_path):
+    task, lost = toy_task(), Checkpoints(tmp_path / "lost")
+    rungs = [a_trial(toy_configuration(), stop=1, total=3), a_trial(toy_configuration(), start=1, stop=3, total=3)]
+    [_, expected] = run_trials(rungs, task, checkpoints)
+    [alone] = run_trials(rungs[1:], task, lost)
+    clocks = {"seconds": 0.0, "predict_ms": 0.0, "peak_bytes": 0, "utilisation": 0.0}
+    assert replace(alone, **clocks) == replace(expected, **clocks)
+    assert [epoch for epoch, _ in alone.curve] == [2, 3]
+    number = rungs[1].configuration_number
+    mine, other = (place.read(number, 0, 3).last for place in (checkpoints, lost))
+    assert all(torch.equal(mine[name], other[name]) for name in other)
+
+
+def test_a_checkpoint_of_an_earlier_rung_is_no_place_to_go_on_from(toy_task, toy_configuration, checkpoints):
+    task = toy_task()
+    run_trials([a_trial(toy_configuration(), stop=1, total=4)], task, checkpoints)
+    [outcome] = run_trials([a_trial(toy_configuration(), start=3, stop=4, total=4)], task, checkpoints)
+    assert (outcome.status, outcome.epochs) == ("finished", 4)
+    assert [epoch for epoch, _ in outcome.curve] == [4]
 
 
 def test_trials_share_the_time_to_their_deadline(toy_task, toy_configuration, checkpoints):

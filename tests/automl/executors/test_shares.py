@@ -54,29 +54,43 @@ def test_a_share_in_words_of_ray():
 def test_tables_take_no_gpu_and_what_the_user_says_stands():
     assert Packing(1.0, "auto", uses_gpu=False).share([machine(8, 2)]).gpus == 0
     packing = Packing(2.0, 0.3, uses_gpu=True)
-    packing.learn([on_gpu(70 * GB)], 80 * GB)
+    packing.learn([on_gpu(70 * GB)], 80 * GB, Share(1.0, 1.0))
     assert packing.share([machine(8, 2)]) == Share(2.0, 0.3)
 
 
 def test_a_gpu_is_shared_by_as_many_as_its_memory_holds():
     packing, machines = Packing(1.0, "auto", uses_gpu=True), [machine(32, 2), machine(8)]
     assert packing.share(machines).gpus == 1.0  # nothing is known yet
-    packing.learn([on_gpu(10 * GB)], 80 * GB)  # 10 GB with a margin, and what CUDA takes itself: 13.1
+    packing.learn([on_gpu(10 * GB)], 80 * GB, Share(1.0, 1.0))  # 10 GB with a margin, and what CUDA takes itself: 13.1
     assert packing.share(machines).gpus == pytest.approx(1 / 6)
     assert packing.share(machines).slots(machines) == 12
-    packing.learn([on_gpu(1 * GB)], 80 * GB)  # the greediest counts
+    packing.learn([on_gpu(1 * GB)], 80 * GB, Share(1.0, 1.0))  # the greediest counts
     assert packing.share(machines).gpus == pytest.approx(1 / 6)
-    packing.learn([on_gpu(70 * GB)], 80 * GB)
+    packing.learn([on_gpu(70 * GB)], 80 * GB, Share(1.0, 1.0))
     assert packing.share(machines).gpus == 1.0
 
 
 def test_a_gpu_that_one_trial_keeps_busy_is_not_shared():
     packing = Packing(1.0, "auto", uses_gpu=True)
-    packing.learn([on_gpu(1 * GB, utilisation=0.8)], 80 * GB)
+    packing.learn([on_gpu(1 * GB, utilisation=0.8)], 80 * GB, Share(1.0, 1.0))
     assert packing.share([machine(8, 1)]).gpus == 1.0
     other = Packing(1.0, "auto", uses_gpu=True)
-    other.learn([on_gpu(GB // 100, utilisation=0.1)], 80 * GB)
+    other.learn([on_gpu(GB // 100, utilisation=0.1)], 80 * GB, Share(1.0, 1.0))
     assert other.share([machine(8, 1)]).gpus == pytest.approx(1 / 8)  # no more than eight
+
+
+def test_what_sharers_do_together_says_nothing_of_one():
+    packing = Packing(1.0, "auto", uses_gpu=True)
+    packing.learn([on_gpu(1 * GB, utilisation=0.2)], 80 * GB, Share(1.0, 1.0))
+    assert packing.share([machine(8, 1)]).gpus == pytest.approx(0.25)
+    packing.learn([on_gpu(1 * GB, utilisation=0.8)], 80 * GB, Share(1.0, 0.25))
+    assert packing.share([machine(8, 1)]).gpus == pytest.approx(0.25)
+
+
+def test_where_no_node_can_hold_a_trial_those_with_gpus_are_waited_for():
+    packing = Packing(1.0, "auto", uses_gpu=True)
+    assert packing.share([machine(0)]) == Share(1.0, 1.0)
+    assert str(packing.share([])) == "1 CPU and 1 GPU"
 
 
 def test_without_a_gpu_in_the_cluster_networks_train_on_cpus():
@@ -85,9 +99,9 @@ def test_without_a_gpu_in_the_cluster_networks_train_on_cpus():
 
 def test_nodes_are_not_filled_with_more_than_their_memory():
     packing = Packing(1.0, "auto", uses_gpu=False)
-    packing.learn([Outcome(1, "finished", device="cpu", peak_bytes=16 * GB), Outcome(2, "timeout")], 0)
+    packing.learn([Outcome(1, "finished", device="cpu", peak_bytes=16 * GB), Outcome(2, "timeout")], 0, Share())
     machines = [machine(8), machine(8, memory=30 * GB)]
     assert packing.share(machines) == Share(1.0, 0.0, 20 * GB)
     assert packing.share(machines).slots(machines) == 4
-    packing.learn([Outcome(1, "finished", device="cpu", peak_bytes=32 * GB)], 0)
+    packing.learn([Outcome(1, "finished", device="cpu", peak_bytes=32 * GB)], 0, Share())
     assert packing.share(machines).memory == 30 * GB  # one trial at a time can always run
