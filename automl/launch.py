@@ -148,6 +148,10 @@ class Launch:
                 view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
             storage = storage_of(run.path, options.storage)
             mirror = Mirror(storage, run, view.say if view is not None else lambda _: None) if storage is not None else None
+            if view is not None and options.cluster is not None and storage is None and run.store.records():
+                view.say(
+                    ["what was being trained begins anew, with the same result: its checkpoints went with the cluster's memory"]
+                )
             study = Study(
                 run_folder=run,
                 strategy=strategy,

@@ -32,6 +32,8 @@ def test_files_of_configurations_are_kept_replaced_and_dropped(storage):
     later = (PATHS[0], "00003/fold-0/epoch-2/state.json")
     storage.keep([3], files(*later))
     assert set(storage.kept([3, 4, 5])) == {*later, "00004/fold-0/choose.npy"}
+    storage.keep([3], files("00003/fold-0/epoch-3/state.json"))
+    assert set(storage.kept([3])) == {PATHS[0], "00003/fold-0/epoch-3/state.json"}  # predictions stay
     storage.drop(3)
     storage.drop(5)
     assert set(storage.kept([3, 4])) == {PATHS[0], "00004/fold-0/choose.npy"}
