@@ -177,6 +177,8 @@ def search(  # noqa: PLR0913 - the one place where a user says everything; packe
     given = locals()
     if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
         raise OptionError(f"callbacks must be a list of functions of a Progress, got {callbacks!r}")
+    if cluster is not None and executor is not None:
+        raise OptionError(f"executor says where on this machine trials run: leave {executor!r} out with cluster={cluster!r}")
     launch = Launch(time.time(), families_for(families), tuple(callbacks), verbose, as_list(enqueue), strategy)
     if resume is not None:
         _check_resumable(given)

@@ -92,7 +92,7 @@ class Launch:
         """
         given = {name: value for name, value in changes.items() if value is not None}
         if "executor" in given and "cluster" not in given:
-            given |= {"cluster": None, "storage": None, "cpus_per_trial": 1.0, "gpus_per_trial": "auto"}
+            given = {"cluster": None, "storage": None, "cpus_per_trial": 1.0, "gpus_per_trial": "auto", **given}
         elif "cluster" in given:
             given = {"workers": 0, **given}
         storage = storage_of(path, given.get("storage"))
@@ -139,7 +139,7 @@ class Launch:
     def _search(
         self, run: Run, strategy: Strategy[Configuration], options: SearchOptions, workers: Workers, spent: float = 0.0
     ) -> SearchResult:
-        limits = Limits(options.time_limit, self.started, spent)
+        limits = Limits(options.time_limit, self.started, spent, workers.closing)
         with ExitStack() as stack:
             stack.enter_context(run.store)
             run.store.add_event("started", {"called": self.started, "spent": spent, "options": options.to_dict()})

@@ -11,6 +11,7 @@ from automl.trial import Outcome
 
 _RESERVE = 0.3  # seconds kept for the last outcomes, the report rows and the board
 _RESERVE_SHARE = 0.002
+_MOST_RESERVED = 0.2  # of the time limit, for the end of what trials run on
 _BASELINE_SHARE = 0.25  # of the time limit, for one baseline on one worker
 _LEAST_SHARE, _FULL_SHARE = 0.05, 0.3  # of the time limit, for one configuration on one worker
 
@@ -19,12 +20,14 @@ class Limits:
     """The time a search has, from the moment the user called.
 
     time_limit: seconds, or None. started: `time.time()` of the call. spent: seconds that earlier runs of a resumed search used.
+    reserve: seconds that it takes to leave what trials run on.
     """
 
-    def __init__(self, time_limit: float | None, started: float, spent: float = 0.0) -> None:
+    def __init__(self, time_limit: float | None, started: float, spent: float = 0.0, reserve: float = 0.0) -> None:
         self.time_limit = time_limit
         self.started = started
         self.spent = spent
+        self.reserve = _RESERVE + (0.0 if time_limit is None else min(reserve, _MOST_RESERVED * time_limit))
         self.stopped = ""
 
     @property
@@ -32,7 +35,7 @@ class Limits:
         """When trials must end, in `time.time()` seconds; None without a limit."""
         if self.time_limit is None:
             return None
-        return self.started + self.time_limit - self.spent - _RESERVE - _RESERVE_SHARE * self.time_limit
+        return self.started + self.time_limit - self.spent - self.reserve - _RESERVE_SHARE * self.time_limit
 
     def allowance(self, proposal: Proposal | str) -> float | None:
         """Return the seconds that a proposal may take: a share of the time limit that grows with its share of a full training.

@@ -85,6 +85,11 @@ class Workers:
 
         return ProcessesExecutor(task, checkpoints, self._families, workers, self._zygote)
 
+    @property
+    def closing(self) -> float:
+        """The seconds that it takes to leave, beside what the last outcomes take."""
+        return 0.0 if self._cluster is None else self._cluster.closing
+
     def capacity(self, workers: int) -> int:
         """Return how many cohorts will run at the same time; `workers`: at most, 0 for as many as fit."""
         if self._terms is None or self._cluster is None:

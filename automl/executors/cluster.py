@@ -17,6 +17,8 @@ from automl.executors.ray_setup import imported, is_loud, quiet, reach, restore,
 
 LOOK = 1.0  # seconds between two looks at the nodes
 GONE = 15.0  # seconds without an answer after which a cluster counts as gone
+_MOST_CPUS = 8  # made up for each core
+_STOPPING, _LEAVING = 2.0, 1.0
 _CONNECT = 1.0  # seconds for the head of a cluster that was there to answer
 
 
@@ -54,7 +56,8 @@ class Cluster:
     def connect(cls, address: str, cpus: int = 0) -> Self:
         """Join a cluster: "auto", "ray://host:port" or "host:port"; or start one of this machine, "local".
 
-        cpus: of a local one, all cores unless given. Raises `OptionError` where there is none, or Ray isn't installed.
+        cpus: of a local one, all cores unless given, and no more than eight times as many. Raises `OptionError` where there is
+        none, or Ray isn't installed.
         """
         before = set_up(address)
         ray = imported(address)
@@ -63,7 +66,7 @@ class Cluster:
             return cls._joined(ray, address)
         told: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": is_loud()}
         if address == "local":
-            told |= {"num_cpus": cpus or _cores(), "include_dashboard": False}
+            told |= {"num_cpus": min(cpus or _cores(), _MOST_CPUS * _cores()), "include_dashboard": False}
         try:
             reach(address)
             ray.init(address=address, **told)
@@ -88,6 +91,11 @@ class Cluster:
                 "or call ray.shutdown() first"
             )
         return cls(address, is_own=False, was_connected=True)
+
+    @property
+    def closing(self) -> float:
+        """The seconds that it takes to leave: less where the cluster goes on without us."""
+        return _STOPPING if self.is_own else _LEAVING
 
     def described(self) -> str:
         """Return in one line what the cluster has."""
@@ -162,7 +170,10 @@ def _cores() -> int:
 
 
 def _unreachable(address: str, error: Exception) -> str:
-    said = " ".join(str(error).split())[:300]
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    said = " ".join((str(error) if root is error else f"{error} ({root})").split())[:400]
     if address == "auto":
         fix = "start one (ray start --head), submit the search to one (ray job submit), or use cluster='local'"
     elif address == "local":

@@ -12,7 +12,7 @@ from automl.executors.shares import Share
 from automl.trial import Outcome, Status, Trial
 
 if TYPE_CHECKING:
-    from automl.executors.remote import Began
+    from automl.executors.bell import Began
 
 GRACE = 1.0  # seconds beyond its deadline before a cohort is killed
 RETRIES = 3  # runs again of a cohort whose worker or node was lost

@@ -63,6 +63,7 @@ class RayExecutor:
         self._is_stopped = False
         self._has_answered = False
         self._is_waiting = False
+        self._is_unkept = False
         self._pace = 0.0
 
     def room(self) -> int:
@@ -151,6 +152,12 @@ class RayExecutor:
             self._notices.append(f"no node of the cluster can hold a trial, which takes {share}: waiting for one that can")
         self._is_waiting = not slots
 
+    def _say_what_is_unkept(self, why: str) -> None:
+        """Say once that the storage doesn't take checkpoints, and again when that comes back."""
+        if why and not self._is_unkept:
+            self._notices.append(f"{why}; checkpoints stay in the memory of the cluster meanwhile")
+        self._is_unkept = bool(why)
+
     def _launch(self, ticket: int) -> None:
         cohort = self._cohorts[ticket]
         first = cohort.trials[0]
@@ -206,7 +213,9 @@ class RayExecutor:
             self._has_answered = True
             outcomes = [outcome_from_dict(outcome) for outcome in answer["outcomes"]]
             write_files(self._run / "checkpoints", answer["predictions"])
-            self._shelf.put(first.configuration_number, cohort.weights)
+            is_stored = bool(self._terms.storage) and not answer["unkept"]
+            self._shelf.put(first.configuration_number, cohort.weights, is_stored=is_stored)
+            self._say_what_is_unkept(answer["unkept"])
             if isinstance(first.configuration, str):
                 self._shelf.fetch(first.configuration_number)  # a baseline's weights are kept whatever comes
             elif all(outcome.status == "finished" for outcome in outcomes):

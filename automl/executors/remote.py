@@ -6,14 +6,12 @@ returns outcomes, predictions and checkpoints as values.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
 import socket
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import automl
 from automl.errors import RunError
+from automl.executors.bell import got
+from automl.executors.bell import ring as ring_bell
 from automl.executors.files import Files, is_weights, read_files, write_files
 from automl.executors.wire import families_from_text, outcome_to_dict
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from search_spaces.domains import Families
 
 LOG_BYTES = 200_000  # of what a cohort printed, from its end
-RING = 5.0  # seconds to tell the driver that something begins
 _FOLDER = "automl-ray-"  # how the names of folders of workers begin
 FETCH = 60.0  # seconds to fetch a checkpoint from another node
 
@@ -51,21 +50,11 @@ class Job:
     storage: str
 
 
-class Began(TypedDict):
-    """What a worker says before it runs a cohort. node: Ray's id. folder: where it keeps its files."""
-
-    ticket: int
-    attempt: int
-    node: str
-    host: str
-    pid: int
-    folder: str
-
-
 class Answer(TypedDict):
     """What comes back of a cohort. crash: a traceback, of a bug of ours; predictions: files; log: what was printed.
 
-    device_bytes: memory of the GPU that it could use, 0 without one. lost: why it couldn't run here.
+    device_bytes: memory of the GPU that it could use, 0 without one. lost: why it couldn't run here. unkept: why the storage
+    didn't take its checkpoints, which come back then.
     """
 
     outcomes: list[dict[str, Any]]
@@ -74,31 +63,7 @@ class Answer(TypedDict):
     log: str
     device_bytes: int
     lost: str
-
-
-class Bell:
-    """An actor that workers tell what they begin, and that the driver asks for news."""
-
-    def __init__(self) -> None:
-        self._news: list[Began] = []
-        self._rung = asyncio.Event()
-
-    async def began(self, what: Began) -> float:
-        """Take news, and return the time here: the clocks of nodes differ."""
-        self._news.append(what)
-        self._rung.set()
-        return time.time()
-
-    async def now(self) -> float:
-        """Return the time here."""
-        return time.time()
-
-    async def news(self) -> list[Began]:
-        """Return what came since the last call, as soon as there is something."""
-        await self._rung.wait()
-        self._rung.clear()
-        news, self._news = self._news, []
-        return news
+    unkept: str
 
 
 class _Unfit(Exception):
@@ -131,7 +96,7 @@ def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier:
     try:
         _see_own_devices()
         with _printing_to(folder / "log"):
-            answer, weights = _answered(job, trials, earlier, folder, lambda: _ring(call, folder))
+            answer, weights = _answered(job, trials, earlier, folder, lambda: ring_bell(call, folder))
         answer["log"] = tail(folder / "log")
         return answer, weights
     finally:
@@ -139,7 +104,7 @@ def run_cohort(job: Sequence[Any], trials: Sequence[Mapping[str, Any]], earlier:
 
 
 def _nothing() -> Answer:
-    return {"outcomes": [], "crash": "", "predictions": {}, "log": "", "device_bytes": 0, "lost": ""}
+    return {"outcomes": [], "crash": "", "predictions": {}, "log": "", "device_bytes": 0, "lost": "", "unkept": ""}
 
 
 def salvage(folder: str) -> str:
@@ -180,7 +145,7 @@ def _answered(
         _drop_older(checkpoints, trials, outcomes)
         files = read_files(checkpoints.root, numbers)
         if loaded.storage is not None:
-            loaded.storage.keep(numbers, files)
+            answer["unkept"] = _kept(loaded.storage, numbers, files)
     except (_Unfit, OSError, RunError) as error:
         answer["lost"] = f"{socket.gethostname()}: {error}"
         return answer, {}
@@ -191,7 +156,7 @@ def _answered(
     weights = {path: content for path, content in files.items() if is_weights(path)}
     answer["outcomes"] = [outcome_to_dict(outcome) for outcome in outcomes]
     answer["predictions"] = {path: content for path, content in files.items() if path not in weights}
-    return answer, weights if loaded.storage is None else {}
+    return answer, weights if loaded.storage is None or answer["unkept"] else {}
 
 
 def _load(job: Sequence[Any]) -> _Loaded:
@@ -204,7 +169,7 @@ def _load(job: Sequence[Any]) -> _Loaded:
 
         preload()
         _sweep()
-        given: Job = _got(job[0])
+        given: Job = got(job[0])
         if given.version != automl.__version__:
             raise _Unfit(f"all nodes must have automl {given.version}, but this one has {automl.__version__}")
         storage = Storage(given.storage) if given.storage else None
@@ -221,15 +186,26 @@ def _sweep() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _kept(storage: Storage, numbers: set[int], files: Files) -> str:
+    """Write files into the storage, and return why that failed, or ""."""
+    try:
+        storage.keep(numbers, files)
+    except RunError as error:
+        return str(error)
+    return ""
+
+
 def _brought(earlier: Sequence[Any], numbers: set[int], storage: Storage | None) -> Mapping[str, NDArray[np.uint8]]:
     """Return the checkpoints to go on from; none where the node that held them is gone."""
     import ray
 
-    kept = {} if storage is None else storage.kept(numbers)
+    kept: Mapping[str, NDArray[np.uint8]] = {}
+    with contextlib.suppress(RunError):  # the storage isn't there now
+        kept = {} if storage is None else storage.kept(numbers)
     if any(is_weights(path) for path in kept):
         return kept
     try:
-        return {**kept, **_got(earlier[0], FETCH)} if earlier else kept
+        return {**kept, **got(earlier[0], FETCH)} if earlier else kept
     except (ray.exceptions.ObjectLostError, TimeoutError):
         return kept
 
@@ -261,36 +237,6 @@ def _by_own_clock(trial: Trial, ahead: float) -> Trial:
     return trial if trial.deadline is None else replace(trial, deadline=trial.deadline + ahead)
 
 
-def _ring(call: Mapping[str, Any], folder: Path) -> float:
-    """Tell the driver that a cohort begins here, and return by how many seconds the clock here is ahead of the driver's.
-
-    The driver must know before anything happens that could kill this process.
-    """
-    import ray
-
-    began: Began = {
-        "ticket": call["ticket"],
-        "attempt": call["attempt"],
-        "node": ray.get_runtime_context().get_node_id(),
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "folder": str(folder),
-    }
-    try:
-        there = _got(call["bell"].began.remote(began), RING)
-    except (ray.exceptions.RayError, TimeoutError):  # without the bell it runs unseen
-        return 0.0
-    return time.time() - float(there) + float(call["ahead"])
-
-
-def _got(reference: Any, seconds: float | None = None) -> Any:
-    """Return what a reference stands for; `TimeoutError` after some seconds.
-
-    While `ray.get` waits, Ray takes a task's CPU for one that begins beside it, in one more process.
-    """
-    return reference.future().result(timeout=seconds)
-
-
 @contextlib.contextmanager
 def _printing_to(path: Path) -> Iterator[None]:
     """Let all that this process prints go to a file, also what code in C prints."""
@@ -304,6 +250,7 @@ def _printing_to(path: Path) -> Iterator[None]:
             yield
         finally:
             for number, (stream, own) in enumerate(zip(streams, kept, strict=True), start=1):
-                stream.flush()
+                with contextlib.suppress(ValueError):  # a family has closed it
+                    stream.flush()
                 os.dup2(own, number)
                 os.close(own)

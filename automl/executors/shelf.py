@@ -26,13 +26,14 @@ class Shelf:
         self._stored: set[int] = set()
         self._here: set[int] = set()
 
-    def put(self, number: int, weights: Any) -> None:
-        """Take what a cohort left: a reference to its checkpoints, which a storage has already."""
+    def put(self, number: int, weights: Any, *, is_stored: bool) -> None:
+        """Take what a cohort left: a reference to its checkpoints, unless the storage has them already."""
         self._here.discard(number)
-        if self._storage is None:
-            self._held[number] = weights
-        else:
+        if is_stored:
             self._stored.add(number)
+            self._held.pop(number, None)
+        else:
+            self._held[number] = weights
 
     def earlier(self, number: int) -> list[Any]:
         """Return a reference to the checkpoints that a configuration goes on from; none where a worker finds them in the storage.

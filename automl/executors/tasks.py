@@ -11,9 +11,10 @@ from typing import Any
 import automl
 from automl.errors import RunError
 from automl.executors.base import WorkersGone
+from automl.executors.bell import Began, Bell
 from automl.executors.cluster import Cluster
 from automl.executors.cohorts import Cohort
-from automl.executors.remote import Began, Bell, Job, run_cohort, salvage
+from automl.executors.remote import Job, run_cohort, salvage
 from automl.executors.shares import Share
 from automl.task_folder import read_arrays
 from automl.trial import trial_to_dict
@@ -113,6 +114,8 @@ class Tasks:
         """Wait, some seconds at most, until all is swept up, and take down the bell."""
         if sweeping and self._cluster.answers:
             self._ray.wait(list(sweeping), num_returns=len(sweeping), timeout=_LAST)
+        self._bell.close.remote()
+        self._ray.wait([self.news], timeout=1.0)  # killed while it waits, Ray would complain
         self._ray.kill(self._bell)
 
     def _hung_up(self) -> Any:

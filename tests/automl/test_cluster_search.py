@@ -133,6 +133,7 @@ def test_a_cluster_that_goes_away_leaves_the_best_so_far(address, tmp_path, monk
         ({"cluster": "local", "gpus_per_trial": 1.5}, "gpus_per_trial must be a part of one GPU or a whole number, got 1.5"),
         ({"cluster": "localhost:1"}, r"must be 'auto' where the program is connected .* got 'localhost:1'; or call ray.shutdown"),
         ({"gpus_per_trial": 1}, "gpus_per_trial needs a cluster"),
+        ({"cluster": "local", "executor": "inline"}, "executor says where on this machine trials run: leave 'inline' out"),
     ],
 )
 def test_what_is_said_wrongly_of_a_cluster_is_refused(given, message, tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from automl.executors import cohorts, remote
+from automl.executors import bell, cohorts
 from automl.executors.base import WorkersGone
 from automl.executors.cluster import Cluster
 from automl.executors.files import read_files
@@ -164,7 +164,7 @@ def test_a_trial_that_waits_for_something_keeps_its_cpu():
 
     def waiting():
         try:
-            return remote._got(ray.remote(other).options(num_cpus=2).remote(), 2.0)
+            return bell.got(ray.remote(other).options(num_cpus=2).remote(), 2.0)
         except TimeoutError:
             return "alone"
 
@@ -241,6 +241,22 @@ def test_checkpoints_go_through_a_storage(tmp_path, make_executor, trial):
         assert_equal_files(folder, inline, 40)
         executor.keep(frozenset({40}), frozenset())
         assert [path.name for path in (tmp_path / "kept").rglob("*") if path.is_file()] == ["choose.npy"]
+
+
+def test_a_storage_that_goes_away_loses_nothing(tmp_path, make_executor, trial):
+    (tmp_path / "kept").write_text("a file in the place of the folder")
+    executor, folder = make_executor("ray", (Wild,), storage=f"{tmp_path}/kept")
+    first = dataclasses.replace(trial(90, WIDE), stop=1)
+    further = dataclasses.replace(first, number=91, start=1, stop=2)
+    with executor:
+        got = [comparable(collect(executor, executor.submit([each]))[0]) for each in (first, further)]
+        expected, inline = reference(make_executor, first, further)
+        assert got == expected
+        executor.keep(frozenset(), frozenset({90}))
+        assert_equal_files(folder, inline, 90)
+        (said,) = executor.news()
+    assert "kept must be there as long as the search" in said
+    assert said.endswith("checkpoints stay in the memory of the cluster meanwhile")
 
 
 def test_several_trials_share_a_gpu_and_others_see_none(made_cluster, tmp_path, toy_task, trial):
