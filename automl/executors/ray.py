@@ -19,7 +19,7 @@ from automl.executors.cluster import Cluster, Machine
 from automl.executors.cohorts import Cohort
 from automl.executors.files import write_files
 from automl.executors.logs import log_of
-from automl.executors.remote import Answer
+from automl.executors.remote import Answer, salvage
 from automl.executors.shares import Packing, Share
 from automl.executors.shelf import Shelf
 from automl.executors.tasks import Tasks, not_installed
@@ -255,7 +255,12 @@ class RayExecutor:
 
     def _sweep(self, cohort: Cohort) -> None:
         """Leave nothing on the node of a worker that is no more, and keep what it had printed."""
-        log = self._tasks.sweep(cohort.began) if cohort.began is not None else None
+        if cohort.began is None:
+            return
+        if self._cluster.is_own:
+            self._log(cohort.trials[0], salvage(cohort.began["folder"]))
+            return
+        log = self._tasks.sweep(cohort.began)
         if log is not None:
             self._sweeping[log] = cohort.trials[0]
 

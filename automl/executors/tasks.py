@@ -20,7 +20,7 @@ from automl.task_folder import read_arrays
 from automl.trial import trial_to_dict
 
 _BELL = 60.0  # seconds for the first actor of the search to start
-_LAST = 5.0  # seconds for what is cancelled to end
+_LAST, _LAST_HERE = 5.0, 0.5  # seconds for what is cancelled to end, on a cluster and on one of our own
 _HEAD = "node:__internal_head__"
 
 
@@ -108,10 +108,12 @@ class Tasks:
             self.cancel(cohort)
         if running and self._cluster.answers:
             answers = [cohort.answer for cohort in running]
-            self._ray.wait(answers, num_returns=len(answers), timeout=_LAST)
+            self._ray.wait(answers, num_returns=len(answers), timeout=_LAST_HERE if self._cluster.is_own else _LAST)
 
     def close(self, sweeping: Sequence[Any]) -> None:
-        """Wait, some seconds at most, until all is swept up, and take down the bell."""
+        """Wait, some seconds at most, until all is swept up, and take down the bell; our own cluster goes down as a whole."""
+        if self._cluster.is_own:
+            return
         if sweeping and self._cluster.answers:
             self._ray.wait(list(sweeping), num_returns=len(sweeping), timeout=_LAST)
         self._bell.close.remote()
