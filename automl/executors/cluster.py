@@ -27,6 +27,7 @@ _ENVIRONMENT = {
     "RAY_task_oom_retries": "0",  # otherwise one trial too large is run again for ever; the executor counts
     "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # Ray would end this process when the cluster is gone
     "RAY_gcs_server_request_timeout_seconds": "10",
+    "RAY_worker_lease_timeout_milliseconds": "10000",  # else workers are given back after 0.5 s, and found again after 0.1
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without a GPU sees those that its node shows it
 }
 _OWN = {
