@@ -6,7 +6,7 @@
 
 `automl.search` with 48 random configurations of a user's family, a multilayer perceptron that sleeps for two seconds when it is
 built and is then trained for two epochs, on two nodes of two CPUs each. Undisturbed; then once more, and a node is killed
-(`remove_node(allow_graceful=False)`) as soon as a quarter of the trials are done, and another one joins when half of them are.
+(`remove_node(allow_graceful=False)`) when a quarter of the trials are done, and another one joins when half of them are.
 
 Ideal time: when the seconds of all trials (baselines too, as the disturbed search recorded them) would be done if each slot that
 is there were always at work, from the moment at which the first trial began. So the time until the death is noticed, what was
@@ -21,6 +21,7 @@ Appends to faults.csv beside this script.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tempfile
 import time
@@ -78,11 +79,12 @@ class Trouble:
         self.news += progress.news
         if any("again" in line for line in progress.news):
             self.moments.setdefault("noticed", time.time())
-        if progress.ended >= KILL and "killed" not in self.moments:
+        is_busy = all(len(place.running) == CPUS for place in progress.nodes)  # or nothing might be lost with the node
+        if progress.ended >= KILL and is_busy and "killed" not in self.moments:
             self.done = outcomes_of(automl.SearchResult.open(self.folder, [Slow]).run.store.records())
             self.moments["killed"] = time.time()
             self.made.remove_node(self.victim, allow_graceful=False)
-        if progress.ended >= JOIN and "joined" not in self.moments:
+        if progress.ended >= JOIN and "killed" in self.moments and "joined" not in self.moments:
             self.made.add_node(num_cpus=CPUS)  # meanwhile the search stands still, too
             self.moments["joined"] = time.time()
 
@@ -176,7 +178,7 @@ def measured(*, plain: bool) -> Row:
         "undisturbed_ideal_s": round(calm.work / (2 * CPUS), 2),
         "undisturbed_s": round(calm.ended - calm.first, 2),
         "killed_at_s": round(moments["killed"] - stormy.first, 2),
-        "noticed_after_s": round(moments["noticed"] - moments["killed"], 2),
+        "noticed_after_s": round(moments.get("noticed", math.nan) - moments["killed"], 2),
         "joined_at_s": round(moments["joined"] - stormy.first, 2),
         "ideal_s": round(least, 2),
         "wall_s": round(wall, 2),

@@ -48,7 +48,7 @@ from search_spaces.language import Architecture, Float, Int
 from search_spaces.spec import Inputs, Outputs
 
 SIZES = ((1, 1), (2, 1), (4, 1), (4, 2), (4, 4), (4, 8))  # nodes, and CPUs of each
-AHEADS = (1, 2, 8, 32)
+AHEADS = (1, 2, 8)
 SECONDS = 1.0
 COMING = Path(tempfile.mkdtemp(prefix="coming-"))  # a file for each worker that has come to its first trial
 
@@ -196,30 +196,37 @@ def in_simulation(handling: float) -> None:
 
 def page() -> str:
     """Return the tables of both files."""
-    rows = read(HERE / "scaling.csv")
-    groups: dict[tuple[int, int], list[dict[str, str]]] = {}
-    for one in rows:
-        groups.setdefault((int(one["slots"]), int(one["ahead"])), []).append(one)
-    cells = [
-        [
-            *group,
-            of[0]["trials"],
-            *(f"{statistics.median(float(one[name]) for one in of):.3f}" for name in ("efficiency", "trial_s", "driver_cpu_ms")),
-            " ".join(one["efficiency"] for one in of),
-        ]
-        for group, of in sorted(groups.items())
+    names = ("efficiency", "trial_s", "driver_cpu_ms")
+    groups: dict[tuple[int, int, int], list[dict[str, str]]] = {}
+    for row in read(HERE / "scaling.csv"):
+        groups.setdefault((int(row["slots"]), int(row["ahead"]), int(row["trials"])), []).append(row)
+    cells: list[list[object]] = []
+    for group, rows in sorted(groups.items()):
+        medians = [f"{statistics.median(float(row[name]) for row in rows):.3f}" for name in names]
+        cells.append([*group, *medians, ", ".join(f"{row['efficiency']} ({row['load_before']})" for row in rows)])
+    head = [
+        "slots",
+        "one waits for so many",
+        "trials",
+        "efficiency",
+        "seconds of a trial",
+        "driver's CPU ms a trial",
+        "each (load)",
     ]
-    simulated: dict[int, dict[str, str]] = {}
-    for one in read(HERE / "simulation.csv"):
-        simulated.setdefault(int(one["workers"]), {"strategy": one["strategy_ms"]})[one["training_s"]] = one["efficiency"]
+    simulated: dict[str, dict[str, str]] = {}
+    for row in read(HERE / "simulation.csv"):
+        shown = simulated.setdefault(row["workers"], {"trainings": row["trainings"], "strategy": row["strategy_ms"]})
+        shown[row["training_s"]] = row["efficiency"]
+    handling = {row["handling_ms"] for row in read(HERE / "simulation.csv")}
+    second = ["workers", "trainings", "strategy ms a training", *(f"efficiency at {mean:g} s" for mean in TRAININGS)]
     return "\n".join(
         [
-            "# Scaling\n",
-            machine() + "\n",
-            table(["slots", "AHEAD", "trials", "efficiency", "seconds of a trial", "driver's CPU ms per trial", "each"], cells),
-            table(
-                ["workers", "strategy ms", *map(str, TRAININGS)], [[workers, *of.values()] for workers, of in simulated.items()]
-            ),
+            "# How busy the slots of a cluster are kept\n",
+            f"{machine()}. Load of the machine before each measurement in brackets: that of loading the workers is in it.\n",
+            "## Trials that sleep for a second, on nodes that are made up\n",
+            table(head, cells),
+            f"## Simulated workers, trainings of 1, 10 and 60 seconds , {', '.join(handling)} ms of driver for each\n",
+            table(second, [[workers, *row.values()] for workers, row in simulated.items()]),
         ]
     )
 
