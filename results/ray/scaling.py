@@ -225,7 +225,7 @@ def page() -> str:
             f"{machine()}. Load of the machine before each measurement in brackets: that of loading the workers is in it.\n",
             "## Trials that sleep for a second, on nodes that are made up\n",
             table(head, cells),
-            f"## Simulated workers, trainings of 1, 10 and 60 seconds , {', '.join(handling)} ms of driver for each\n",
+            f"## Simulated workers, trainings of 1, 10 and 60 seconds, {', '.join(handling)} ms of driver for each\n",
             table(second, [[workers, *row.values()] for workers, row in simulated.items()]),
         ]
     )
