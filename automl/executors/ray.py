@@ -27,7 +27,7 @@ from automl.executors.wire import outcome_from_dict
 from automl.storage import Storage
 from automl.trial import Outcome, Trial
 
-AHEAD = 4  # one cohort waits for so many that run
+AHEAD = 2  # one cohort waits for so many that run
 _LAST_NEWS = 0.5  # seconds for the news of what died as soon as it began
 
 

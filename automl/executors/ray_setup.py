@@ -25,6 +25,7 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without a GPU sees those that its node shows it
 }
 _JOINED = {
+    "RAY_worker_lease_timeout_milliseconds": "10000",  # else workers are given back after 0.5 s, and found again after 0.1
     "RAY_NUM_REDIS_GET_RETRIES": "2",  # twenty times it would try to join what isn't a cluster, or keeps us out
     "RAY_py_gcs_connect_timeout_s": "5",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "86400",  # Ray would end this process when the cluster is gone

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from automl.trial import Outcome
 
 MARGIN = 1.25  # of memory, over the most that was measured
+GRAIN = 2**30  # bytes: a share that changes with every trial would keep Ray from using its workers again
 CONTEXT = 600_000_000  # bytes that CUDA takes in each process, which nobody allocates
 MOST_ON_A_GPU = 8
 _BUSY = 0.9  # of a GPU that trials may use together
@@ -87,7 +88,7 @@ class Packing:
             if not outcome.peak_bytes:
                 continue
             if not outcome.device.startswith("cuda"):
-                self._memory = max(self._memory, math.ceil(MARGIN * outcome.peak_bytes))
+                self._memory = max(self._memory, GRAIN * math.ceil(MARGIN * outcome.peak_bytes / GRAIN))
                 continue
             taken = (MARGIN * outcome.peak_bytes + CONTEXT) / device_bytes if device_bytes else 1.0
             part = max(taken, outcome.utilisation / _BUSY if share.gpus >= 1 else 0.0)

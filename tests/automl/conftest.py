@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "2",
     "RAY_memory_monitor_refresh_ms": "100",
+    "RAY_worker_lease_timeout_milliseconds": "500",
 }
 
 
