@@ -201,7 +201,7 @@ def test_too_little_time_for_anything_is_a_clear_error(tmp_path):
         ({"metric": "rmse"}, OptionError, "rmse"),
         ({"families": ["MPL"]}, OptionError, "did you mean 'MLP'"),
         ({"time_limit": -1}, OptionError, "time_limit must be a positive number"),
-        ({"resume": "somewhere"}, OptionError, "with resume only callbacks, executor"),
+        ({"resume": "somewhere"}, OptionError, "with resume only callbacks, cluster"),
         ({"resume": "somewhere", "data": None, "target": None, "seed": 7}, OptionError, "give"),
         ({"space": {"recipe/batchsize": 64}}, SpaceError, "did you mean 'recipe/batch_size'"),
         ({"space": {"recipe/batch_size": 7}}, SpaceError, "recipe/batch_size must stay within"),

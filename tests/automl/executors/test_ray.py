@@ -173,7 +173,7 @@ def test_a_trial_that_waits_for_something_keeps_its_cpu():
 
 @pytest.mark.usefixtures("node")
 def test_no_more_run_at_the_same_time_than_asked_for(make_executor):
-    for workers, room in ((3, 3), (4, 5), (5, 5)):
+    for workers, room in ((3, 3), (4, 6), (5, 6)):
         with make_executor("ray", workers=workers)[0] as executor:
             assert executor.room() == room
 
@@ -181,7 +181,7 @@ def test_no_more_run_at_the_same_time_than_asked_for(make_executor):
 def test_a_node_that_is_killed_loses_no_trial_and_one_that_joins_is_used(place, node, made_cluster, make_executor, trial):
     executor, _ = place
     made, cluster = made_cluster
-    assert executor.room() == 5
+    assert executor.room() == 6
     trials = [trial(20 + i, wild("wait")) for i in range(4)]
     tickets = [executor.submit([each]) for each in trials]
     wait_until(lambda: executor.wait(0.1) == [] and len(at_work(executor)) == 4)
@@ -280,7 +280,7 @@ def test_several_trials_share_a_gpu_and_others_see_none(made_cluster, tmp_path, 
 
 
 def test_a_trial_out_of_memory_is_an_outcome(made_cluster, tmp_path, toy_task, trial, monkeypatch):
-    monkeypatch.setattr(cohorts, "RETRIES", 1)
+    monkeypatch.setattr(cohorts, "RETRIES", 0)
     made, cluster = made_cluster
     memory = psutil.virtual_memory()
     threshold = 1 - (memory.available - 2**30) / memory.total
@@ -294,7 +294,7 @@ def test_a_trial_out_of_memory_is_an_outcome(made_cluster, tmp_path, toy_task, t
         ((outcome,),) = collect(executor, executor.submit([trial(50, wild("memory"))]))
     assert (outcome.status, outcome.reason) == (
         "out_of_memory",
-        f"its node ran out of memory, and it was killed on {socket.gethostname()}, 2 times",
+        f"its node ran out of memory, and it was killed on {socket.gethostname()}",
     )
     made.remove_node(small)
     wait_until(lambda: len(cluster.machines()) == 1)
