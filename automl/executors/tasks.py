@@ -46,7 +46,7 @@ class Tasks:
         self._run_cohort = self._ray.remote(run_cohort)
         self._run_alone = self._ray.remote(max_calls=1)(run_cohort)
         self._salvage = self._ray.remote(num_cpus=0, max_retries=0)(salvage)
-        self._salvage.remote("")  # Ray learns of a function at its first call, for which the head must be there
+        self._first = self._salvage.remote("")  # Ray learns of a function at its first call, for which the head must be there
         self.news = self._bell.news.remote()
 
     def begin(self, ticket: int, cohort: Cohort, share: Share, earlier: Sequence[Any]) -> None:
@@ -111,13 +111,11 @@ class Tasks:
             self._ray.wait(answers, num_returns=len(answers), timeout=_LAST_HERE if self._cluster.is_own else _LAST)
 
     def close(self, sweeping: Sequence[Any]) -> None:
-        """Wait, some seconds at most, until all is swept up, and take down the bell; our own cluster goes down as a whole."""
-        if self._cluster.is_own:
-            return
+        """Wait, some seconds at most, until all is swept up, and take down the bell."""
         if sweeping and self._cluster.answers:
             self._ray.wait(list(sweeping), num_returns=len(sweeping), timeout=_LAST)
         self._bell.close.remote()
-        self._ray.wait([self.news], timeout=1.0)  # killed while it waits, Ray would complain
+        self._ray.wait([self.news, self._first], num_returns=2, timeout=_LAST_HERE)  # Ray would complain of what waits
         self._ray.kill(self._bell)
 
     def _hung_up(self) -> Any:
