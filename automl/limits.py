@@ -1,13 +1,10 @@
-"""How long a search may go on, and what still fits: the promise that `time_limit` covers everything from call to return."""
+"""How long a search may go on: the promise that `time_limit` covers everything from call to return."""
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Sequence
 
 from automl.strategies.base import Proposal
-from automl.trial import Outcome
 
 _RESERVE = 0.3  # seconds kept for the last outcomes, the report rows and the board
 _RESERVE_SHARE = 0.002
@@ -68,42 +65,3 @@ class Limits:
     def stop(self, reason: str) -> None:
         """Let nothing more begin, for the reason in `stopped`."""
         self.stopped = reason
-
-
-class Forecast:
-    """Tells how long a proposal will train, from the epochs seen: its own configuration's, else the median of all.
-
-    And how long the strategy will think of it: as long as of those of its last ask.
-
-    A pass of pretraining is taken to be as long as an epoch.
-    """
-
-    def __init__(self) -> None:
-        self._paces: dict[int, float] = {}
-        self._thought = 0.0
-
-    def learn_thinking(self, seconds: float, proposals: int) -> None:
-        """Take from an ask how long the strategy thinks of a proposal."""
-        if proposals:
-            self._thought = seconds / proposals
-
-    def askable(self, room: int, remaining: float) -> int:
-        """Return how many proposals, at most `room`, the strategy will think of in the seconds that remain."""
-        return max(0, int(min(room, remaining / self._thought))) if self._thought > 0 else room
-
-    def learn(self, proposal: Proposal, outcomes: Sequence[Outcome]) -> None:
-        """Take the pace (seconds an epoch, all folds together) from the outcomes of a proposal."""
-        epochs = sum(len(outcome.curve) for outcome in outcomes) / len(outcomes)
-        if epochs:
-            self._paces[proposal.number] = sum(outcome.seconds for outcome in outcomes) / (epochs + _passes(proposal))
-
-    def seconds(self, proposal: Proposal) -> float:
-        """Return the seconds this proposal will take; 0 while nothing is known."""
-        if not self._paces:
-            return 0.0
-        pace = self._paces.get(proposal.number) or statistics.median(self._paces.values())
-        return pace * (proposal.stop - proposal.start + _passes(proposal))
-
-
-def _passes(proposal: Proposal) -> int:
-    return 0 if proposal.start else proposal.configuration.recipe.pretraining.passes()

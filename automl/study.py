@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from automl.backlog import Backlog
 from automl.demands import Demands, tightened
 from automl.executors.base import Executor, WorkersGone
-from automl.limits import Forecast, Limits
+from automl.limits import Limits
 from automl.metrics import metric
 from automl.objectives import Ledger
 from automl.progress import Place, Progress, Tally, name_of
@@ -31,8 +32,8 @@ Callback = Callable[[Progress], bool | None]
 class Study:
     """One search: asks the strategy, runs the trials, keeps the record.
 
-    workers: cohorts at the same time. demands: what networks must keep to before they are trained; those that run out of memory
-    tighten them. ledger: what networks cost, for the objectives of the search.
+    demands: what networks must keep to before they are trained; those that run out of memory tighten them. ledger: what networks
+    cost, for the objectives of the search. backlog: what was proposed and waits for its turn.
     A callback is called after outcomes and about twice a second; the search ends early where it returns True. ended_by: why it
     ended, in words; failed: it couldn't go on.
     """
@@ -43,11 +44,10 @@ class Study:
     limits: Limits
     seed: int
     callbacks: Sequence[Callback] = ()
-    workers: int = 1
     demands: Demands | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    backlog: Backlog = field(default_factory=Backlog)
     running: dict[int, Proposal | str] = field(default_factory=dict)
-    forecast: Forecast = field(default_factory=Forecast)
     tally: Tally = field(default_factory=Tally)
     baselines: dict[str, int] = field(default_factory=dict)
     ended_by: str = ""
@@ -60,7 +60,7 @@ class Study:
         """
         try:
             self._take_over(baselines)
-            while self.running or (self.limits.open() and not self.strategy.done):
+            while self.running or (self._is_open() and (self.backlog.waiting or not self.strategy.done)):
                 self._begin()
                 if not self.running:
                     break
@@ -68,7 +68,11 @@ class Study:
                 if self._interrupted():
                     self.ended_by = "a callback ended it"
                     return
-            over = "all trials are done" if self.strategy.done else "the time is over, or too short for another trial"
+            over = (
+                "all trials are done"
+                if self.strategy.done and not self.backlog.left
+                else "the time is over, or too short for another trial"
+            )
             self.ended_by = self.limits.stopped or over
         except WorkersGone as error:
             self.ended_by, self.failed = str(error), True
@@ -84,6 +88,7 @@ class Study:
         records = self.run_folder.store.records()
         earlier = [(record.proposal, record) for record in records if isinstance(record.proposal, Proposal)]
         self.strategy.adopt([proposal for proposal, _ in earlier])
+        self.backlog.know([proposal for proposal, _ in earlier])
         last = {(proposal.number, proposal.stop): (proposal, record) for proposal, record in earlier}
         for proposal, record in sorted(last.values(), key=lambda pair: pair[1].place or 0):
             if record.result is not None and not (self.limits.open() and was_cut_by_the_end(record)):
@@ -104,35 +109,36 @@ class Study:
             if name not in known:
                 self._submit(name, self._trials(number, name, (0, 1, 1)), is_new=True)
 
+    def _is_open(self) -> bool:
+        """Whether there is time, and more may be proposed or is."""
+        return self.limits.open() or (bool(self.backlog.waiting) and self.limits.remaining() > 0)
+
     def _begin(self, most: int | None = None) -> None:
         """Ask for proposals while there is room, `most` at most, and begin those that can finish."""
-        refused = 0
-        while self.limits.open() and self.executor.room() > 0 and refused < _PATIENCE:
+        dropped = self.backlog.dropped
+        while self._is_open() and self.executor.room() > 0 and self.backlog.dropped < dropped + _PATIENCE:
             room = self.executor.room() if most is None else most
-            proposals = self._ask(room)
-            if self.workers > 1 and (
-                self.strategy.done or len(proposals) < room
-            ):  # the last ones: a long one shouldn't end alone
-                proposals = sorted(proposals, key=self.forecast.seconds, reverse=True)
-            for proposal in proposals:
-                if self.forecast.seconds(proposal) > self.limits.remaining():
-                    refused += 1
-                    continue
+            self._ask(room)
+            if not self.backlog.waiting:
+                break
+            for proposal in self.backlog.take(room, self.limits.remaining()):
                 self._submit(proposal, self._trials(proposal.number, proposal.configuration, span_of(proposal)), is_new=True)
-            if not proposals or most is not None:
+            if most is not None:
                 break
 
-    def _ask(self, room: int) -> list[Proposal]:
-        """Return as many proposals as the strategy can think of in the time left; none where no further network can be drawn."""
-        room = self.forecast.askable(room, self.limits.remaining())
+    def _ask(self, room: int) -> None:
+        """Ask for as many proposals as are wanted; the search draws to its end where no further network can be drawn."""
+        wanting = self.backlog.wanting(room, self.limits.remaining()) if self.limits.open() else 0
+        if not wanting:
+            return
         began = time.perf_counter()
         try:
-            proposals = self.strategy.ask(room) if room else []
+            proposals = self.strategy.ask(wanting)
         except Infeasible as error:
             self.limits.stop(f"no further network could be drawn: {error}")
-            return []
-        self.forecast.learn_thinking(time.perf_counter() - began, len(proposals))
-        return proposals
+        else:
+            seconds = time.perf_counter() - began
+            self.backlog.add(proposals, seconds, are_last=self.strategy.done or len(proposals) < wanting)
 
     def _trials(self, number: int, configuration: Configuration | str, span: tuple[int, int, int]) -> list[Trial]:
         """Return a trial for each fold; `span` is (start, stop, total) in epochs."""
@@ -190,7 +196,7 @@ class Study:
                 name = f"{type(proposal.configuration.architecture).__name__} #{proposal.number}"
                 self.demands = tightened(self.demands, outcome.memory_bytes, name)
         self.strategy.tell([result])
-        self.forecast.learn(proposal, outcomes)
+        self.backlog.durations.learn(proposal, outcomes)
         scoring = metric(self.run_folder.task.metric, self.run_folder.task.kind)
         self.tally.end(proposal, outcomes, result, None if result.loss is None else scoring.loss(result.loss))
 

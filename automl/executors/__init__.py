@@ -93,7 +93,7 @@ class Workers:
     def capacity(self, workers: int) -> int:
         """Return how many cohorts will run at the same time; `workers`: at most, 0 for as many as fit."""
         if self._terms is None or self._cluster is None:
-            return workers
+            return 1 if self._zygote is None else workers
         from automl.executors.shares import Share
 
         gpus = self._terms.gpus if isinstance(self._terms.gpus, int | float) else 0.0

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from automl.backlog import Backlog
 from automl.demands import Demands
 from automl.executors.base import Node
 from automl.limits import Limits
@@ -184,6 +185,34 @@ def test_a_space_in_which_nothing_more_can_be_drawn_ends_the_search(study):
     searching.run(())
     assert searching.ended_by == "no further network could be drawn: no such network"
     assert searching.tally.best.name == "MLP #0"
+
+
+def test_what_was_thought_of_ahead_begins_where_nothing_more_can_be_drawn(study):
+    class Dry(ScriptedStrategy):
+        def ask(self, room):
+            if not self.proposals:
+                raise Infeasible("no such network")
+            return super().ask(room)
+
+    searching = study(Dry([proposal(number) for number in range(5)], endless=True), ScriptedExecutor(size=1))
+    searching.backlog = Backlog(workers=4, n_trials=8)
+    searching.run(())
+    assert searching.executor.names == [0, 1, 2, 3, 4]
+    assert searching.ended_by == "no further network could be drawn: no such network"
+
+
+def test_near_the_end_the_longest_begins_first(study):
+    lengths = [3, 1, 9, 3, 3, 1, 2, 9]
+    strategy = ScriptedStrategy([proposal(number, stop=stop) for number, stop in enumerate(lengths)])
+    executor = ScriptedExecutor(
+        lambda trial: Outcome(trial.number, "finished", score=0.5, seconds=1.0, curve=((0, 0.5),)), size=1
+    )
+    searching = study(strategy, executor)
+    searching.backlog = Backlog(workers=2, n_trials=8)
+    searching.run(())
+    assert executor.names == [0, 1, 2, 3, 4, 7, 6, 5]
+    assert searching.ended_by == "all trials are done"
+    assert [result.proposal.number for result in strategy.told] == executor.names
 
 
 def test_what_the_end_of_the_time_kept_from_beginning_waits_on_record(study):
@@ -532,6 +561,6 @@ def test_of_the_last_ones_the_longest_begins_first_where_several_run_at_once(stu
 
     executor = ScriptedExecutor(script, size=1)
     made = study(ScriptedStrategy([proposal(0), proposal(1, stop=1), proposal(2, stop=9), proposal(3, stop=3)]), executor)
-    made.workers = workers
+    made.backlog = Backlog(workers)
     made.run(())
     assert executor.names == order
