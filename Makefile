@@ -11,7 +11,7 @@ demo: .venv/installed-core
 	.venv/bin/python examples/demo.py
 
 # A file's tests stay together, in the order they are written in: they share what takes long to make.
-PYTEST = pytest --numprocesses 2 --dist loadfile
+PYTEST = pytest --numprocesses 2
 
 test: lint
 	$(RUN) $(PYTEST) -m "not slow"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
@@ -12,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from automl.strategies.base import Proposal
-from automl.strategies.decision_tree import Tree
-from automl.strategies.evidence import milestone, one_thread
-from automl.strategies.tree_features import Columns
+from automl.task import Fold
+from automl.training.measuring import parameters_of
+from automl.training.networks import NetworkFault
 from automl.trial import Outcome
-from search_spaces.configuration import Configuration
-from search_spaces.language import Space
+from search_spaces.configuration import FAMILIES, Configuration
+from search_spaces.domains import Infeasible
 
 __all__ = ["Durations"]
 
@@ -25,54 +26,93 @@ Array: TypeAlias = NDArray[np.float64]
 
 LEAST, MOST = 8, 300  # configurations that a model of paces is fitted to
 PENALTY = 1.0
+LATELY = 50  # trainings that count for the longest
+
+
+@dataclass(frozen=True)
+class _Traits:
+    """What the pace of a network mostly depends on."""
+
+    parameters: int
+    batch_size: int
+    augmentation: str
+    family: str
+
+    @classmethod
+    def of(cls, configuration: Configuration, parameters: int) -> Self:
+        architecture, augmentation = type(configuration.architecture).__name__, type(configuration.augmentation).__name__
+        return cls(parameters, configuration.recipe.batch_size, augmentation, architecture)
 
 
 class Durations:
     """Tells how long a proposal will train: by the pace (seconds an epoch, all folds together) of its own configuration, if seen.
 
-    Else by a ridge regression of the logarithm of the pace on the decisions of configurations, as far as `space` is known and
-    enough were seen; its guess is kept between the slowest and the fastest so far. Else by the median of all.
+    Else by a ridge regression of the logarithm of the pace on those of the number of parameters and of the batch size, on the
+    family and on whether rows are augmented, as far as enough were seen; its guess is kept between the fastest and the slowest so
+    far. Else by the median of all. A pass of pretraining is taken to be as long as an epoch.
 
-    A pass of pretraining is taken to be as long as an epoch.
+    fold: what networks are made for, to count their parameters; those of users' own families, whose code runs in workers only,
+    aren't made, and have the median.
     """
 
-    def __init__(self, space: Space[Configuration] | None = None) -> None:
-        self._tree = None if space is None else Tree(space)
-        self._columns = Columns()
-        self._rows: dict[int, Array] = {}
+    def __init__(self, fold: Fold | None = None) -> None:
+        self._fold = fold
         self._paces: dict[int, float] = {}
+        self._traits: dict[int, _Traits] = {}
+        self._lately: deque[float] = deque(maxlen=LATELY)
         self._model: tuple[int, _Ridge] | None = None
+
+    @property
+    def longest(self) -> float:
+        """The seconds that the longest of the last trainings took; 0 while nothing is known."""
+        return max(self._lately, default=0.0)
 
     def learn(self, proposal: Proposal, outcomes: Sequence[Outcome]) -> None:
         """Take the pace from the outcomes of a proposal."""
         epochs = sum(len(outcome.curve) for outcome in outcomes) / len(outcomes)
         if not epochs:
             return
-        self._paces[proposal.number] = sum(outcome.seconds for outcome in outcomes) / (epochs + _passes(proposal))
-        if self._tree is not None and proposal.number not in self._rows:
-            self._rows[proposal.number] = self._columns.row(self._tree.of(proposal.configuration))
+        seconds = sum(outcome.seconds for outcome in outcomes)
+        self._lately.append(seconds)
+        self._paces[proposal.number] = seconds / (epochs + _passes(proposal))
+        if outcomes[0].parameters:
+            self._traits[proposal.number] = _Traits.of(proposal.configuration, outcomes[0].parameters)
 
-    def seconds(self, proposal: Proposal) -> float:
-        """Return the seconds this proposal will take; 0 while nothing is known."""
+    def roughly(self, proposal: Proposal) -> float:
+        """Return the seconds this proposal will take, without a look at its network; 0 while nothing is known."""
         if not self._paces:
             return 0.0
-        pace = self._paces.get(proposal.number) or self._guess(proposal.configuration)
+        pace = self._paces.get(proposal.number) or statistics.median(self._paces.values())
         return pace * (proposal.stop - proposal.start + _passes(proposal))
 
-    def _guess(self, configuration: Configuration) -> float:
-        if self._tree is None or len(self._rows) < LEAST:
-            return statistics.median(self._paces.values())
-        row = self._columns.row(self._tree.of(configuration))
-        return self._fitted()(row)
+    def seconds(self, proposal: Proposal) -> float:
+        """Return the seconds this proposal will take; 0 while nothing is known.
+
+        That may take some hundredths of a second, to make its network.
+        """
+        if proposal.number in self._paces or len(self._traits) < LEAST:
+            return self.roughly(proposal)
+        parameters = self._count(proposal.configuration)
+        if not parameters:
+            return self.roughly(proposal)
+        return self._fitted().pace(_Traits.of(proposal.configuration, parameters)) * (
+            proposal.stop - proposal.start + _passes(proposal)
+        )
+
+    def _count(self, configuration: Configuration) -> int:
+        """Return the number of parameters of a network; 0 where it can't be made, or not here."""
+        if self._fold is None or type(configuration.architecture) not in FAMILIES:
+            return 0
+        try:
+            return parameters_of(configuration.architecture, self._fold)
+        except (Infeasible, NetworkFault, MemoryError, RuntimeError):
+            return 0  # the trial will say what is wrong with it
 
     def _fitted(self) -> _Ridge:
-        """Return the model of the first configurations that were seen; it is fitted again when there are so and so many more."""
-        known = list(self._rows)[: milestone(len(self._rows))][-MOST:]
-        if self._model is None or self._model[0] != known[-1]:
-            rows = np.zeros((len(known), len(self._columns.names)))
-            for i, number in enumerate(known):
-                rows[i, : len(self._rows[number])] = self._rows[number]  # what a configuration lacks is 0
-            self._model = known[-1], _Ridge.fitted(rows, np.log([self._paces[number] for number in known]))
+        if self._model is None or self._model[0] != len(self._paces):
+            numbers = list(self._traits)[-MOST:]
+            logs = np.log([self._paces[number] for number in numbers])
+            self._model = len(self._paces), _Ridge.fitted([self._traits[number] for number in numbers], logs)
         return self._model[1]
 
 
@@ -80,27 +120,32 @@ class Durations:
 class _Ridge:
     """A linear model with a quadratic penalty. Not scikit-learn's: to load that takes a second in the middle of a search."""
 
+    kinds: tuple[str, ...]
     means: Array
     slopes: Array
     middle: float
     ends: tuple[float, float]
 
     @classmethod
-    def fitted(cls, rows: Array, logs: Array) -> Self:
-        """Return the model for `rows` (configurations, columns) with so long paces, as logarithms (configurations,)."""
+    def fitted(cls, traits: Sequence[_Traits], logs: Array) -> Self:
+        """Return the model for networks with such paces, as logarithms (networks,)."""
+        kinds = tuple(dict.fromkeys(kind for one in traits for kind in (one.family, one.augmentation)))
+        rows = np.array([_row(one, kinds) for one in traits])
         means, middle = rows.mean(axis=0), float(logs.mean())
         centred = rows - means
-        with one_thread():
-            slopes = np.linalg.solve(centred.T @ centred + PENALTY * np.eye(len(means)), centred.T @ (logs - middle))
-        return cls(means, slopes, middle, (float(logs.min()), float(logs.max())))
+        slopes = np.linalg.solve(centred.T @ centred + PENALTY * np.eye(len(means)), centred.T @ (logs - middle))
+        return cls(kinds, means, slopes, middle, (float(logs.min()), float(logs.max())))
 
-    def __call__(self, row: Array) -> float:
-        """Return the pace of a configuration; columns that no one had when this was fitted tell nothing."""
-        full = np.zeros(len(self.means))
-        common = min(len(row), len(full))
-        full[:common] = row[:common]
+    def pace(self, traits: _Traits) -> float:
+        """Return the pace of a network, no faster and no slower than those it is fitted to."""
         low, high = self.ends
-        return math.exp(min(max(self.middle + float((full - self.means) @ self.slopes), low), high))
+        guess = self.middle + float((_row(traits, self.kinds) - self.means) @ self.slopes)
+        return math.exp(min(max(guess, low), high))
+
+
+def _row(traits: _Traits, kinds: tuple[str, ...]) -> Array:
+    sizes = [math.log(traits.parameters), math.log(traits.batch_size)]
+    return np.array([*sizes, *(float(kind in (traits.family, traits.augmentation)) for kind in kinds)])
 
 
 def _passes(proposal: Proposal) -> int:

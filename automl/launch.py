@@ -84,7 +84,7 @@ class Launch:
             if storage is not None:
                 storage.clear()
                 storage.keep_task(path)
-            return self._search(run, strategy, Durations(space), options, workers)
+            return self._search(run, strategy, options, workers)
 
     def resumed(self, path: Path, changes: Mapping[str, Any]) -> SearchResult:
         """Go on with the search in the folder `path`; what isn't None of `changes` goes before its own options.
@@ -110,7 +110,7 @@ class Launch:
                 plan = _plan(options, enqueue, called.capacity(options.workers))
                 strategy = strategy_for(self._strategy_again(options.strategy), space, plan)
                 spent = 0.0 if "time_limit" in given else _seconds_spent(run)
-                return self._search(run, strategy, Durations(space), options, called, spent)
+                return self._search(run, strategy, options, called, spent)
 
     def _tried_first(self, options: SearchOptions, space: Space[Configuration], task: Task) -> tuple[Configuration, ...]:
         """Return what is tried after the default: what the user enqueued, then the portfolio.
@@ -139,13 +139,7 @@ class Launch:
         raise OptionError(f"strategy must be that of the earlier search, {name}, where it is given with resume; got {given}")
 
     def _search(
-        self,
-        run: Run,
-        strategy: Strategy[Configuration],
-        durations: Durations,
-        options: SearchOptions,
-        workers: Workers,
-        spent: float = 0.0,
+        self, run: Run, strategy: Strategy[Configuration], options: SearchOptions, workers: Workers, spent: float = 0.0
     ) -> SearchResult:
         limits = Limits(options.time_limit, self.started, spent, workers.closing)
         with ExitStack() as stack:
@@ -166,7 +160,7 @@ class Launch:
                 executor=stack.enter_context(workers.executor(run.path, options.workers, "" if storage is None else storage.url)),
                 limits=limits,
                 seed=options.seed,
-                backlog=Backlog(workers.capacity(options.workers), options.n_trials, durations),
+                backlog=Backlog(workers.capacity(options.workers), options.n_trials, Durations(run.task.folds[0])),
                 callbacks=[*self.callbacks, *([view] if view is not None else []), *([mirror] if mirror is not None else [])],
                 demands=options.demands,
                 ledger=Ledger(tuple(options.objectives)),

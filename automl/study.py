@@ -116,14 +116,14 @@ class Study:
     def _begin(self, most: int | None = None) -> None:
         """Ask for proposals while there is room, `most` at most, and begin those that can finish."""
         dropped = self.backlog.dropped
-        while self._is_open() and self.executor.room() > 0 and self.backlog.dropped < dropped + _PATIENCE:
-            room = self.executor.room() if most is None else most
+        while self._is_open() and (room := self.executor.room()) > 0 and self.backlog.dropped < dropped + _PATIENCE:
+            before = self.backlog.dropped, len(self.backlog.waiting)
+            room = room if most is None else most
             self._ask(room)
-            if not self.backlog.waiting:
-                break
-            for proposal in self.backlog.take(room, self.limits.remaining()):
+            begun = self.backlog.take(room, self.executor.free(), self.limits.remaining())
+            for proposal in begun:
                 self._submit(proposal, self._trials(proposal.number, proposal.configuration, span_of(proposal)), is_new=True)
-            if most is not None:
+            if most is not None or (not begun and before == (self.backlog.dropped, len(self.backlog.waiting))):
                 break
 
     def _ask(self, room: int) -> None:

@@ -4,7 +4,28 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 # A busy machine must not turn a slow example into a failure, and a failure must come again in the next run.
 settings.register_profile("automl", deadline=None, derandomize=True)
 settings.load_profile("automl")
+
+# These files share a Ray cluster, which takes long to start.
+ON_A_CLUSTER = (
+    "tests/automl/executors/test_bell.py",
+    "tests/automl/executors/test_contract.py",
+    "tests/automl/executors/test_ray.py",
+    "tests/automl/test_cluster_search.py",
+)
+
+
+class FilesTogether(LoadFileScheduling):
+    """Gives the tests of a file to one process, in their order, and those of all files on a cluster to one too."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "cluster" if file in ON_A_CLUSTER else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return FilesTogether(config, log)

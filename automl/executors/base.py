@@ -41,6 +41,10 @@ class Executor(Protocol):
         """Return how many more cohorts may be submitted now: enough to keep every worker busy, with one waiting."""
         ...
 
+    def free(self) -> int:
+        """Return how many cohorts would begin at once if they were submitted now, less those that wait already."""
+        ...
+
     def submit(self, trials: Sequence[Trial]) -> int:
         """Take a cohort to run, at least one trial, and return its ticket."""
         ...

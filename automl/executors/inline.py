@@ -28,6 +28,9 @@ class InlineExecutor:
     def room(self) -> int:
         return 0 if self._waiting or self._is_stopped else 1
 
+    def free(self) -> int:
+        return self.room()
+
     def submit(self, trials: Sequence[Trial]) -> int:
         if self._is_stopped:
             raise RunError("the executor must be running to take trials, but was stopped; make another")

@@ -83,7 +83,10 @@ class ProcessesExecutor:
         self._zygote.set_up(self._folder / WORKERS, setup)
 
     def room(self) -> int:
-        return 0 if self._is_stopped else self._workers + 1 - len(self._cohorts)
+        return 0 if self._is_stopped else self.free() + 1
+
+    def free(self) -> int:
+        return self._workers - len(self._cohorts)
 
     def submit(self, trials: Sequence[Trial]) -> int:
         if self._is_stopped:

@@ -20,7 +20,7 @@ from automl.executors.cohorts import Cohort
 from automl.executors.files import write_files
 from automl.executors.logs import log_of
 from automl.executors.remote import Answer, salvage
-from automl.executors.shares import Packing, Share
+from automl.executors.shares import Packing
 from automl.executors.shelf import Shelf
 from automl.executors.tasks import Tasks, not_installed
 from automl.executors.wire import outcome_from_dict
@@ -69,12 +69,13 @@ class RayExecutor:
     def room(self) -> int:
         if self._is_stopped:
             return 0
-        machines, workers = self._machines(), self._terms.workers
-        share = self._terms.packing.share(machines)
-        slots = share.slots(machines)
-        self._say_what_lacks(share, slots)
-        most = workers if 0 < workers < slots else slots + max(1, slots // AHEAD)  # below, none would wait: Ray has places for it
-        return max(0, most - len(self._cohorts))
+        slots, workers = self._slots(), self._terms.workers
+        ahead = 0 if 0 < workers < slots else max(1, slots // AHEAD)  # with fewer, none would wait: Ray has places for it
+        return max(0, self.free() + ahead)
+
+    def free(self) -> int:
+        slots = self._slots()
+        return min(slots, self._terms.workers or slots) - len(self._cohorts)
 
     def nodes(self) -> tuple[Node, ...]:
         running: dict[str, list[int]] = {}
@@ -139,18 +140,22 @@ class RayExecutor:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _slots(self) -> int:
+        """Return how many cohorts the nodes can hold now, and say so once where that is none: an autoscaler may add one."""
+        machines = self._machines()
+        share = self._terms.packing.share(machines)
+        slots = share.slots(machines)
+        if self._failure is None and not slots and not self._is_waiting:
+            self._notices.append(f"no node of the cluster can hold a trial, which takes {share}: waiting for one that can")
+        self._is_waiting = not slots
+        return slots
+
     def _machines(self) -> list[Machine]:
         try:
             return self._cluster.machines()
         except WorkersGone as error:
             self._failure = error
             return []
-
-    def _say_what_lacks(self, share: Share, slots: int) -> None:
-        """Say it once where no node can hold a trial: an autoscaler may add one."""
-        if self._failure is None and not slots and not self._is_waiting:
-            self._notices.append(f"no node of the cluster can hold a trial, which takes {share}: waiting for one that can")
-        self._is_waiting = not slots
 
     def _say_what_is_unkept(self, why: str) -> None:
         """Say once that the storage doesn't take checkpoints, and again when that comes back."""

@@ -49,7 +49,7 @@ def measured(configuration: Configuration, task: Task, fold: Fold, demands: Dema
     Raises `Infeasible` or `NetworkFault` where the configuration makes no network.
     """
     counted = _counted(configuration.architecture, fold)
-    size, weight_bytes = sum(parameter.numel() for parameter in counted.parameters()), bytes_as_saved(counted)
+    size, weight_bytes = _size(counted), bytes_as_saved(counted)
     violation, reason = demands.broken({"max_parameters": size, "max_bytes": weight_bytes})
     if violation:
         return Measured(size, weight_bytes, violation=violation, reason=reason)
@@ -87,6 +87,18 @@ def _counted(architecture: Architecture, fold: Fold) -> nn.Module:
     """Return the network with arbitrary weights, to be counted: that is cheap whatever its size."""
     with _Undrawn():
         return build_network(architecture, fold.inputs, fold.outputs, seed=0)
+
+
+def parameters_of(architecture: Architecture, fold: Fold) -> int:
+    """Return the number of parameters of the network that an architecture makes for a fold.
+
+    Raises `Infeasible` or `NetworkFault` where it makes none.
+    """
+    return _size(_counted(architecture, fold))
+
+
+def _size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def bytes_as_saved(network: nn.Module) -> int:

@@ -23,11 +23,15 @@ from search_spaces.domains import Infeasible
 
 
 class ScriptedExecutor:
-    """Ends cohorts in the order of submission, with the outcomes that `script` makes of a trial; `size` fit in at a time."""
+    """Ends cohorts in the order of submission, with the outcomes that `script` makes of a trial.
 
-    def __init__(self, script=lambda trial: Outcome(trial.number, "finished", score=0.5), size=2):
+    `size` fit in at a time; `places` of them would be trained at once, all unless told otherwise.
+    """
+
+    def __init__(self, script=lambda trial: Outcome(trial.number, "finished", score=0.5), size=2, places=None):
         self.script = script
         self.size = size
+        self.places = places
         self.waiting = {}
         self.submitted = []
         self.most = 0
@@ -36,6 +40,9 @@ class ScriptedExecutor:
 
     def room(self):
         return self.size - len(self.waiting)
+
+    def free(self):
+        return (self.places or self.size) - len(self.waiting)
 
     def submit(self, trials):
         self.submitted.append(list(trials))
@@ -187,30 +194,29 @@ def test_a_space_in_which_nothing_more_can_be_drawn_ends_the_search(study):
     assert searching.tally.best.name == "MLP #0"
 
 
-def test_what_was_thought_of_ahead_begins_where_nothing_more_can_be_drawn(study):
+def test_what_waits_begins_where_nothing_more_can_be_drawn(study):
     class Dry(ScriptedStrategy):
         def ask(self, room):
             if not self.proposals:
                 raise Infeasible("no such network")
             return super().ask(room)
 
-    searching = study(Dry([proposal(number) for number in range(5)], endless=True), ScriptedExecutor(size=1))
-    searching.backlog = Backlog(workers=4, n_trials=8)
+    executor = ScriptedExecutor(size=6, places=1)
+    searching = study(Dry([proposal(number) for number in range(5)], endless=True), executor)
+    searching.backlog = Backlog(workers=2, n_trials=5)
     searching.run(())
-    assert searching.executor.names == [0, 1, 2, 3, 4]
+    assert executor.names == [0, 1, 2, 3, 4]
     assert searching.ended_by == "no further network could be drawn: no such network"
 
 
-def test_near_the_end_the_longest_begins_first(study):
+def test_near_the_end_the_longest_of_those_that_wait_begins_first(study):
     lengths = [3, 1, 9, 3, 3, 1, 2, 9]
     strategy = ScriptedStrategy([proposal(number, stop=stop) for number, stop in enumerate(lengths)])
-    executor = ScriptedExecutor(
-        lambda trial: Outcome(trial.number, "finished", score=0.5, seconds=1.0, curve=((0, 0.5),)), size=1
-    )
+    executor = ScriptedExecutor(scored(0.5, seconds=1.0, curve=((1, 0.5),)), size=3, places=1)
     searching = study(strategy, executor)
     searching.backlog = Backlog(workers=2, n_trials=8)
     searching.run(())
-    assert executor.names == [0, 1, 2, 3, 4, 7, 6, 5]
+    assert executor.names == [0, 1, 2, 3, 4, 6, 7, 5]
     assert searching.ended_by == "all trials are done"
     assert [result.proposal.number for result in strategy.told] == executor.names
 

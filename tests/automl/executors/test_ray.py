@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from automl.executors import bell, cohorts
+from automl.executors import cohorts
 from automl.executors.base import WorkersGone
 from automl.executors.cluster import Cluster
 from automl.executors.files import read_files
@@ -74,15 +74,27 @@ def place(make_executor):
 
 
 @pytest.fixture
-def node(made_cluster):
-    """Return a second node of two CPUs, which is gone after the test."""
+def join(made_cluster):
+    """Return a function that adds a node to the one of two CPUs; it is gone after the test."""
     made, cluster = made_cluster
-    added = made.add_node(num_cpus=2)
-    wait_until(lambda: len(cluster.machines()) == 2)
-    yield added
-    if added in made.list_all_nodes():
-        made.remove_node(added)
+    joined = []
+
+    def add(**resources):
+        joined.append(made.add_node(**resources))
+        wait_until(lambda: len(cluster.machines()) == len(made.list_all_nodes()))
+        return joined[-1]
+
+    yield add
+    for added in joined:
+        if added in made.list_all_nodes():
+            made.remove_node(added)
     wait_until(lambda: len(cluster.machines()) == 1)
+
+
+@pytest.fixture
+def node(join):
+    """Return a second node of two CPUs."""
+    return join(num_cpus=2)
 
 
 def wait_until(condition):
@@ -108,10 +120,20 @@ def comparable(outcomes):
     return [dataclasses.replace(o, seconds=0.0, predict_ms=0.0, peak_bytes=0, utilisation=0.0, host="") for o in outcomes]
 
 
+def rungs(trial, number):
+    """Return two trials of one network: an epoch, and the one after it."""
+    first = dataclasses.replace(trial(number, WIDE), stop=1)
+    return first, dataclasses.replace(first, number=number + 1, start=1, stop=2)
+
+
+def in_turn(executor, trials):
+    return [comparable(collect(executor, executor.submit([each]))[0]) for each in trials]
+
+
 def reference(make_executor, *trials):
     executor, folder = make_executor("inline", (Wild,))
     with executor:
-        return [comparable(collect(executor, executor.submit([each]))[0]) for each in trials], folder
+        return in_turn(executor, trials), folder
 
 
 def at_work(executor, node_id=None):
@@ -155,22 +177,6 @@ def test_what_never_began_has_no_time(place, trial):
     assert {outcomes[0].status for outcomes in collect(executor, *blocking)} == {"finished"}
 
 
-@pytest.mark.usefixtures("made_cluster")
-def test_a_trial_that_waits_for_something_keeps_its_cpu():
-    import ray
-
-    def other():
-        return "not alone"
-
-    def waiting():
-        try:
-            return bell.got(ray.remote(other).options(num_cpus=2).remote(), 2.0)
-        except TimeoutError:
-            return "alone"
-
-    assert ray.get(ray.remote(waiting).options(num_cpus=2).remote()) == "alone"
-
-
 @pytest.mark.usefixtures("node")
 def test_no_more_run_at_the_same_time_than_asked_for(make_executor):
     for workers, room in ((3, 3), (4, 6), (5, 6)):
@@ -178,7 +184,7 @@ def test_no_more_run_at_the_same_time_than_asked_for(make_executor):
             assert executor.room() == room
 
 
-def test_a_node_that_is_killed_loses_no_trial_and_one_that_joins_is_used(place, node, made_cluster, make_executor, trial):
+def test_a_node_that_is_killed_loses_no_trial_and_one_that_joins_is_used(place, node, join, made_cluster, make_executor, trial):
     executor, _ = place
     made, cluster = made_cluster
     assert executor.room() == 6
@@ -188,7 +194,7 @@ def test_a_node_that_is_killed_loses_no_trial_and_one_that_joins_is_used(place, 
     made.remove_node(node, allow_graceful=False)
     wait_until(lambda: executor.wait(0.1) == [] and len(cluster.machines()) == 1)
     assert executor.room() == 0
-    made.add_node(num_cpus=3)
+    join(num_cpus=3)
     wait_until(lambda: executor.wait(0.1) == [] and len(at_work(executor)) == 4)
     assert [len(each.tickets) for each in executor.nodes()] == [2, 2]
     (MARKS / "go").touch()
@@ -197,7 +203,6 @@ def test_a_node_that_is_killed_loses_no_trial_and_one_that_joins_is_used(place, 
     news = executor.news()
     assert len(news) == 2
     assert all("runs again: its node died" in line for line in news)
-    made.remove_node(made.list_all_nodes()[-1])
 
 
 def test_checkpoints_that_died_with_their_node_are_trained_again(place, node, made_cluster, make_executor, trial):
@@ -205,8 +210,7 @@ def test_checkpoints_that_died_with_their_node_are_trained_again(place, node, ma
     made, cluster = made_cluster
     blocking = [executor.submit([trial(30 + i, wild("wait"))]) for i in range(2)]
     wait_until(lambda: executor.wait(0.1) == [] and len(at_work(executor)) == 2)
-    first = dataclasses.replace(trial(32, WIDE), stop=1)
-    further = dataclasses.replace(first, number=33, start=1, stop=2)
+    first, further = rungs(trial, 32)
     tickets = [executor.submit([dataclasses.replace(first, number=34 + i, configuration_number=34 + i)]) for i in range(4)]
     begun = collect(executor, executor.submit([first]), *tickets)[0]
     made.remove_node(node, allow_graceful=False)
@@ -229,12 +233,10 @@ def assert_equal_files(folder, other, number):
 
 def test_checkpoints_go_through_a_storage(tmp_path, make_executor, trial):
     executor, folder = make_executor("ray", (Wild,), storage=f"file://{tmp_path}/kept")
-    first = dataclasses.replace(trial(40, WIDE), stop=1)
-    further = dataclasses.replace(first, number=41, start=1, stop=2)
+    trials = rungs(trial, 40)
     with executor:
-        got = [comparable(collect(executor, executor.submit([each]))[0]) for each in (first, further)]
-        expected, inline = reference(make_executor, first, further)
-        assert got == expected
+        expected, inline = reference(make_executor, *trials)
+        assert in_turn(executor, trials) == expected
         stored = sorted(path.name for path in (tmp_path / "kept/checkpoints/00040/fold-0").iterdir())
         assert stored == ["choose.npy", "epoch-2"]
         executor.keep(frozenset({40}), frozenset({40}))
@@ -246,12 +248,10 @@ def test_checkpoints_go_through_a_storage(tmp_path, make_executor, trial):
 def test_a_storage_that_goes_away_loses_nothing(tmp_path, make_executor, trial):
     (tmp_path / "kept").write_text("a file in the place of the folder")
     executor, folder = make_executor("ray", (Wild,), storage=f"{tmp_path}/kept")
-    first = dataclasses.replace(trial(90, WIDE), stop=1)
-    further = dataclasses.replace(first, number=91, start=1, stop=2)
+    trials = rungs(trial, 90)
     with executor:
-        got = [comparable(collect(executor, executor.submit([each]))[0]) for each in (first, further)]
-        expected, inline = reference(make_executor, first, further)
-        assert got == expected
+        expected, inline = reference(make_executor, *trials)
+        assert in_turn(executor, trials) == expected
         executor.keep(frozenset(), frozenset({90}))
         assert_equal_files(folder, inline, 90)
         (said,) = executor.news()
@@ -259,15 +259,13 @@ def test_a_storage_that_goes_away_loses_nothing(tmp_path, make_executor, trial):
     assert said.endswith("checkpoints stay in the memory of the cluster meanwhile")
 
 
-def test_several_trials_share_a_gpu_and_others_see_none(made_cluster, tmp_path, toy_task, trial):
-    made, cluster = made_cluster
-    node = made.add_node(num_cpus=4, num_gpus=1)
-    wait_until(lambda: len(cluster.machines()) == 2)
+def test_several_trials_share_a_gpu_and_others_see_none(made_cluster, join, tmp_path, toy_task, trial):
+    join(num_cpus=4, num_gpus=1)
     toy_task().save(tmp_path / "task")
     looks = {}
     for gpus in (0.5, 0.0):
         terms = Terms(0, families_to_text((Wild,)), "", Packing(1.0, gpus, uses_gpu=True))
-        with RayExecutor(tmp_path, cluster, terms) as executor:
+        with RayExecutor(tmp_path, made_cluster[1], terms) as executor:
             looks[gpus] = collect(executor, *(executor.submit([trial(80 + i, wild("look"))]) for i in range(2)))
             if gpus:
                 assert executor.room() == 3  # two on the GPU, and one waits
@@ -275,29 +273,23 @@ def test_several_trials_share_a_gpu_and_others_see_none(made_cluster, tmp_path, 
     seen = {gpus: [outcome.reason for (outcome,) in outcomes] for gpus, outcomes in looks.items()}
     assert all("devices '0'" in reason for reason in seen[0.5])
     assert all("devices ''" in reason for reason in seen[0.0])
-    made.remove_node(node)
-    wait_until(lambda: len(cluster.machines()) == 1)
 
 
-def test_a_trial_out_of_memory_is_an_outcome(made_cluster, tmp_path, toy_task, trial, monkeypatch):
+def test_a_trial_out_of_memory_is_an_outcome(made_cluster, join, tmp_path, toy_task, trial, monkeypatch):
     monkeypatch.setattr(cohorts, "RETRIES", 0)
-    made, cluster = made_cluster
     memory = psutil.virtual_memory()
     threshold = 1 - (memory.available - 2**30) / memory.total
     monkeypatch.setenv("RAY_memory_usage_threshold", f"{threshold:.3f}")
-    small = made.add_node(num_cpus=3)
-    wait_until(lambda: len(cluster.machines()) == 2)
+    join(num_cpus=3)
     toy_task().save(tmp_path / "task")
     terms = Terms(0, families_to_text((Wild,)), "", Packing(3.0, 0.0, uses_gpu=False))
-    with RayExecutor(tmp_path, cluster, terms) as executor:
+    with RayExecutor(tmp_path, made_cluster[1], terms) as executor:
         assert executor.room() == 2
         ((outcome,),) = collect(executor, executor.submit([trial(50, wild("memory"))]))
     assert (outcome.status, outcome.reason) == (
         "out_of_memory",
         f"its node ran out of memory, and it was killed on {socket.gethostname()}",
     )
-    made.remove_node(small)
-    wait_until(lambda: len(cluster.machines()) == 1)
 
 
 def test_nothing_is_left_of_what_is_stopped(make_executor, trial):

@@ -1,0 +1,210 @@
+"""How long machines stand idle at the end of a search, with and without a backlog of which the longest goes first.
+
+    python -m results.ray.ending collect --networks 200 --data images
+    python -m results.ray.ending collect --networks 200 --data table
+    python -m results.ray.ending replay
+    python -m results.ray.ending table         # writes ending.md
+
+collect: trains random networks of all families for images, or for tables, on scikit-learn's digits, one epoch each, one after the
+other, and writes what they are and how long they took to ending-images.jsonl and ending-table.jsonl beside this script.
+
+replay: puts these trainings, in random orders, on 4, 8 and 32 made-up workers in simulated time, 5 and 20 for each worker. A half
+as many as run wait, as on a Ray cluster (`AHEAD`). The backlog is the search's own (`automl.backlog`), with durations that it
+learns as trainings end. `none`: proposals begin as they come. `median`: all new networks are taken to be equally long, as if
+they were of a user's own family. `known`: the true durations, the best that any forecast could do. Overshoot: the wall time by
+the sum of all durations through the workers, less 1. Appends to ending.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import itertools
+import json
+import math
+import random
+import statistics
+import tempfile
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import automl
+from automl.backlog import Backlog
+from automl.durations import Durations
+from automl.executors.ray import AHEAD
+from automl.strategies.base import Proposal
+from automl.task import Fold
+from automl.trial import Outcome
+from results.comparing import Row, append, read, table
+from results.ray.common import HERE, machine
+from search_spaces.configuration import FAMILIES, Configuration
+
+DATA = ("images", "table")
+WORKERS = (4, 8, 32)
+EACH = (5, 20)
+ORDERS, SEED = 50, 0
+BACKLOGS = ("none", "median", "ours", "known")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network, its number of parameters, and the seconds that an epoch of it took."""
+
+    configuration: Configuration
+    parameters: int
+    seconds: float
+
+
+def digits(data: str) -> Any:
+    """Return scikit-learn's digits: images (1797, 8, 8) of bytes and what they show, or a table of 64 columns and a target."""
+    from sklearn.datasets import load_digits
+
+    if data == "table":
+        return load_digits(as_frame=True).frame
+    loaded = load_digits()
+    return loaded.images.astype("uint8"), loaded.target
+
+
+def target(data: str) -> str | None:
+    """Return the column to learn."""
+    return "target" if data == "table" else None
+
+
+def collect(data: str, networks: int) -> None:
+    """Train networks, and write what they took."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = automl.search(
+            digits(data),
+            target=target(data),
+            n_trials=networks,
+            epochs=1,
+            folds=1,
+            strategy="random",
+            schedule="full",
+            portfolio=False,
+            baselines=False,
+            workers=1,
+            seed=SEED,
+            out=Path(folder) / "run",
+        )
+        with (HERE / f"ending-{data}.jsonl").open("w", encoding="utf-8") as file:
+            for record in result.run.store.records():
+                if isinstance(record.proposal, Proposal) and record.outcomes and record.outcomes[0].curve:
+                    (outcome,) = record.outcomes
+                    took = {"seconds": outcome.seconds, "parameters": outcome.parameters}
+                    file.write(json.dumps({**took, "configuration": record.proposal.configuration.to_dict()}) + "\n")
+
+
+def trainings(data: str) -> list[Training]:
+    """Return what `collect` wrote."""
+    lines = [json.loads(line) for line in (HERE / f"ending-{data}.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [
+        Training(Configuration.from_dict(line["configuration"], FAMILIES), line["parameters"], line["seconds"]) for line in lines
+    ]
+
+
+def backlog_of(kind: str, workers: int, drawn: list[Training], fold: Fold) -> Backlog:
+    """Return a backlog of one of `BACKLOGS`."""
+    durations = Durations(fold if kind == "ours" else None)
+    if kind == "known":
+        for number, training in enumerate(drawn):
+            durations.learn(proposal_of(number, training), [outcome_of(number, training)])
+    return Backlog(1 if kind == "none" else workers, len(drawn), durations)
+
+
+def proposal_of(number: int, training: Training) -> Proposal:
+    """Return the proposal of one epoch."""
+    return Proposal(number, training.configuration, 0, 1, 1)
+
+
+def outcome_of(number: int, training: Training) -> Outcome:
+    """Return what came of it."""
+    return Outcome(number, "finished", score=0.5, seconds=training.seconds, curve=((1, 0.5),), parameters=training.parameters)
+
+
+def replayed(backlog: Backlog, workers: int, drawn: list[Training]) -> float:
+    """Return the overshoot of trainings that are proposed in this order."""
+    coming = deque(proposal_of(number, training) for number, training in enumerate(drawn))
+    queue: deque[Proposal] = deque()
+    ends: list[tuple[float, int]] = []
+    now = 0.0
+    while coming or backlog.waiting or queue or ends:
+        free = workers - len(ends) - len(queue)
+        room = free + max(1, workers // AHEAD)
+        wanting = min(len(coming), backlog.wanting(room, math.inf))
+        backlog.add([coming.popleft() for _ in range(wanting)], 0.0, are_last=not coming)
+        queue.extend(backlog.take(room, free, math.inf))
+        while queue and len(ends) < workers:
+            number = queue.popleft().number
+            heapq.heappush(ends, (now + drawn[number].seconds, number))
+        now, ended = heapq.heappop(ends)
+        backlog.durations.learn(proposal_of(ended, drawn[ended]), [outcome_of(ended, drawn[ended])])
+    return now * workers / sum(training.seconds for training in drawn) - 1
+
+
+def replay() -> None:
+    """Replay all orders on all numbers of workers, and append."""
+    from automl.data.options import DataOptions
+    from automl.task import make_task
+
+    for data in DATA:
+        found, fold = trainings(data), make_task(digits(data), DataOptions(target=target(data), folds=1)).folds[0]
+        for workers, each, kind in itertools.product(WORKERS, EACH, BACKLOGS):
+            overshoots = []
+            for order in range(ORDERS):
+                drawn = random.Random(f"{SEED}/{order}").choices(found, k=each * workers)
+                overshoots.append(replayed(backlog_of(kind, workers, drawn, fold), workers, drawn))
+            append(HERE / "ending.csv", [row_of((data, workers, each, kind), overshoots)])
+            print(data, workers, each, kind, round(statistics.mean(overshoots), 4), flush=True)
+
+
+def row_of(group: tuple[str, int, int, str], overshoots: list[float]) -> Row:
+    """Return the row of a file for orders of which this is known."""
+    mean, error = statistics.mean(overshoots), statistics.stdev(overshoots) / math.sqrt(len(overshoots))
+    named = dict(zip(("data", "workers", "each", "backlog"), group, strict=True))
+    return {**named, "orders": len(overshoots), "overshoot": round(mean, 4), "error": round(error, 4)}
+
+
+def page() -> str:
+    """Return the tables."""
+    parts = ["# How long machines stand idle at the end of a search\n", f"{machine()}.\n"]
+    rows = read(HERE / "ending.csv")
+    for data in DATA:
+        seconds = [training.seconds for training in trainings(data)]
+        shortest, middle, longest = min(seconds), statistics.median(seconds), max(seconds)
+        spread = statistics.stdev(map(math.log, seconds))
+        took = f"{shortest:.2f} to {longest:.2f} s, median {middle:.2f}, standard deviation of the logarithm {spread:.2f}"
+        shown: dict[tuple[str, str], dict[str, str]] = {}
+        for row in rows:
+            if row["data"] == data:
+                shown.setdefault((row["workers"], row["each"]), {})[row["backlog"]] = f"{row['overshoot']} ± {row['error']}"
+        parts += [
+            f"## Digits as {data}: {len(seconds)} networks, {took}\n",
+            "Overshoot, mean of all orders and its standard error (the orders of a line are the same).\n",
+            table(
+                ["workers", "trainings for each", *BACKLOGS],
+                [[*group, *(found[kind] for kind in BACKLOGS)] for group, found in shown.items()],
+            ),
+        ]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Read the command line, and measure or write the table."""
+    parser = argparse.ArgumentParser(description="Measure how long machines stand idle at the end of a search.")
+    parser.add_argument("what", choices=("collect", "replay", "table"))
+    parser.add_argument("--networks", type=int, default=200)
+    parser.add_argument("--data", choices=DATA, default="images")
+    given = parser.parse_args()
+    if given.what == "collect":
+        collect(given.data, given.networks)
+    elif given.what == "replay":
+        replay()
+    else:
+        (HERE / "ending.md").write_text(page())
+
+
+if __name__ == "__main__":
+    main()
