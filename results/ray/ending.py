@@ -8,11 +8,16 @@
 collect: trains random networks of all families for images, or for tables, on scikit-learn's digits, one epoch each, one after the
 other, and writes what they are and how long they took to ending-images.jsonl and ending-table.jsonl beside this script.
 
-replay: puts these trainings, in random orders, on 4, 8 and 32 made-up workers in simulated time, 5 and 20 for each worker. A half
-as many as run wait, as on a Ray cluster (`AHEAD`). The backlog is the search's own (`automl.backlog`), with durations that it
-learns as trainings end. `none`: proposals begin as they come. `median`: all new networks are taken to be equally long, as if
-they were of a user's own family. `known`: the true durations, the best that any forecast could do. Overshoot: the wall time by
-the sum of all durations through the workers, less 1. Appends to ending.csv.
+replay: puts these trainings, in random orders, on 4, 8 and 32 made-up workers in simulated time. A half as many as run wait, as on
+a Ray cluster. The backlog is the search's own (`automl.backlog`), with durations that it learns as trainings end. `none`, only
+where trials are counted: proposals begin as they come. `median`: all new networks are taken to be equally long, as if they were
+of a user's own family. `known`: the true durations, the best that any forecast could do.
+
+trials: a search of 5 and of 20 trainings for each worker. Figure: the wall time by the sum of all durations through the workers,
+less 1. time: a search of as much time as 5 and 20 trainings take on average, with as many proposals as it wants. Figure: the
+share of all workers' time that was idle or went into trainings that the end cut off.
+
+Appends to ending.csv.
 """
 
 from __future__ import annotations
@@ -26,7 +31,8 @@ import random
 import statistics
 import tempfile
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +50,13 @@ from search_spaces.configuration import FAMILIES, Configuration
 DATA = ("images", "table")
 WORKERS = (4, 8, 32)
 EACH = (5, 20)
-ORDERS, SEED = 50, 0
+ORDERS, SEED = 20, 0
+PATIENCE, TICK = 5, 0.05  # proposals in a row that don't fit; seconds until the next are thought of
+SPARE = 30  # times as many proposals as fit on average
+LIMITS = {
+    "trials": "A number of trials: overshoot, the mean of all orders (the same in a line) and its standard error.",
+    "time": "A time limit: the share of the workers' time that was idle or cut off.",
+}
 BACKLOGS = ("none", "median", "ours", "known")
 
 
@@ -124,24 +136,71 @@ def outcome_of(number: int, training: Training) -> Outcome:
     return Outcome(number, "finished", score=0.5, seconds=training.seconds, curve=((1, 0.5),), parameters=training.parameters)
 
 
-def replayed(backlog: Backlog, workers: int, drawn: list[Training]) -> float:
-    """Return the overshoot of trainings that are proposed in this order."""
-    coming = deque(proposal_of(number, training) for number, training in enumerate(drawn))
-    queue: deque[Proposal] = deque()
-    ends: list[tuple[float, int]] = []
-    now = 0.0
-    while coming or backlog.waiting or queue or ends:
-        free = workers - len(ends) - len(queue)
-        room = free + max(1, workers // AHEAD)
-        wanting = min(len(coming), backlog.wanting(room, math.inf))
+@dataclass
+class Machines:
+    """Workers in simulated time. busy: (when it ends, number) of what is trained; queue: what waits at the workers."""
+
+    workers: int
+    drawn: list[Training]
+    now: float = 0.0
+    busy: list[tuple[float, int]] = field(default_factory=list)
+    queue: deque[Proposal] = field(default_factory=deque)
+
+    @property
+    def free(self) -> int:
+        """Places less what waits for one."""
+        return self.workers - len(self.busy) - len(self.queue)
+
+    @property
+    def room(self) -> int:
+        """Places, and those for what waits."""
+        return self.free + max(1, self.workers // AHEAD)
+
+    def begin(self, proposals: Iterable[Proposal]) -> None:
+        """Take proposals, and begin what there is a place for."""
+        self.queue.extend(proposals)
+        while self.queue and len(self.busy) < self.workers:
+            number = self.queue.popleft().number
+            heapq.heappush(self.busy, (self.now + self.drawn[number].seconds, number))
+
+    def end(self, backlog: Backlog) -> int:
+        """Let the next training end."""
+        self.now, ended = heapq.heappop(self.busy)
+        backlog.durations.learn(proposal_of(ended, self.drawn[ended]), [outcome_of(ended, self.drawn[ended])])
+        return ended
+
+
+def counted(backlog: Backlog, workers: int, drawn: list[Training]) -> float:
+    """Return the overshoot of a search of these trainings, proposed in this order."""
+    machines, coming = Machines(workers, drawn), deque(proposal_of(number, training) for number, training in enumerate(drawn))
+    while coming or backlog.waiting or machines.busy:
+        wanting = min(len(coming), backlog.wanting(machines.room, math.inf))
         backlog.add([coming.popleft() for _ in range(wanting)], 0.0, are_last=not coming)
-        queue.extend(backlog.take(room, free, math.inf))
-        while queue and len(ends) < workers:
-            number = queue.popleft().number
-            heapq.heappush(ends, (now + drawn[number].seconds, number))
-        now, ended = heapq.heappop(ends)
-        backlog.durations.learn(proposal_of(ended, drawn[ended]), [outcome_of(ended, drawn[ended])])
-    return now * workers / sum(training.seconds for training in drawn) - 1
+        machines.begin(backlog.take(machines.room, machines.free, math.inf))
+        machines.end(backlog)
+    return machines.now * workers / sum(training.seconds for training in drawn) - 1
+
+
+def timed(backlog: Backlog, workers: int, drawn: list[Training], limit: float) -> float:
+    """Return the share of the workers' time in which nothing was trained to its end, within a limit in seconds."""
+    machines, coming, finished = Machines(workers, drawn), (proposal_of(*pair) for pair in enumerate(drawn)), 0.0
+    while machines.now < limit:
+        dropped = backlog.dropped
+        while machines.room > 0 and backlog.dropped < dropped + PATIENCE:
+            before = backlog.dropped, len(backlog.waiting)
+            left = limit - machines.now
+            backlog.add(list(itertools.islice(coming, backlog.wanting(machines.room, left))), 0.0)
+            begun = backlog.take(machines.room, machines.free, left)
+            machines.begin(begun)
+            if not begun and before == (backlog.dropped, len(backlog.waiting)):
+                break
+        machines.now += TICK
+        while machines.busy and machines.busy[0][0] <= min(machines.now, limit):
+            later = machines.now
+            finished += drawn[machines.end(backlog)].seconds
+            machines.begin(())
+            machines.now = later
+    return 1 - finished / (workers * limit)
 
 
 def replay() -> None:
@@ -151,20 +210,28 @@ def replay() -> None:
 
     for data in DATA:
         found, fold = trainings(data), make_task(digits(data), DataOptions(target=target(data), folds=1)).folds[0]
-        for workers, each, kind in itertools.product(WORKERS, EACH, BACKLOGS):
-            overshoots = []
-            for order in range(ORDERS):
-                drawn = random.Random(f"{SEED}/{order}").choices(found, k=each * workers)
-                overshoots.append(replayed(backlog_of(kind, workers, drawn, fold), workers, drawn))
-            append(HERE / "ending.csv", [row_of((data, workers, each, kind), overshoots)])
-            print(data, workers, each, kind, round(statistics.mean(overshoots), 4), flush=True)
+        mean = statistics.mean(training.seconds for training in found)
+        for limit, workers, each, kind in itertools.product(LIMITS, WORKERS, EACH, BACKLOGS):
+            figures = []
+            for order in range(ORDERS if (limit, kind) != ("time", "none") else 0):
+                count = each * workers * (1 if limit == "trials" else SPARE)
+                drawn = random.Random(f"{SEED}/{order}").choices(found, k=count)
+                backlog = backlog_of(kind, workers, drawn, fold)
+                if limit == "trials":
+                    figures.append(counted(backlog, workers, drawn))
+                else:
+                    backlog.n_trials = None
+                    figures.append(timed(backlog, workers, drawn, each * mean))
+            if figures:
+                append(HERE / "ending.csv", [row_of((data, limit, workers, each, kind), figures)])
+                print(data, limit, workers, each, kind, round(statistics.mean(figures), 4), flush=True)
 
 
-def row_of(group: tuple[str, int, int, str], overshoots: list[float]) -> Row:
-    """Return the row of a file for orders of which this is known."""
-    mean, error = statistics.mean(overshoots), statistics.stdev(overshoots) / math.sqrt(len(overshoots))
-    named = dict(zip(("data", "workers", "each", "backlog"), group, strict=True))
-    return {**named, "orders": len(overshoots), "overshoot": round(mean, 4), "error": round(error, 4)}
+def row_of(group: tuple[str, str, int, int, str], figures: list[float]) -> Row:
+    """Return the row of a file for orders that gave these figures."""
+    mean, error = statistics.mean(figures), statistics.stdev(figures) / math.sqrt(len(figures))
+    named = dict(zip(("data", "limit", "workers", "each", "backlog"), group, strict=True))
+    return {**named, "orders": len(figures), "figure": round(mean, 4), "error": round(error, 4)}
 
 
 def page() -> str:
@@ -176,18 +243,14 @@ def page() -> str:
         shortest, middle, longest = min(seconds), statistics.median(seconds), max(seconds)
         spread = statistics.stdev(map(math.log, seconds))
         took = f"{shortest:.2f} to {longest:.2f} s, median {middle:.2f}, standard deviation of the logarithm {spread:.2f}"
-        shown: dict[tuple[str, str], dict[str, str]] = {}
-        for row in rows:
-            if row["data"] == data:
-                shown.setdefault((row["workers"], row["each"]), {})[row["backlog"]] = f"{row['overshoot']} ± {row['error']}"
-        parts += [
-            f"## Digits as {data}: {len(seconds)} networks, {took}\n",
-            "Overshoot, mean of all orders and its standard error (the orders of a line are the same).\n",
-            table(
-                ["workers", "trainings for each", *BACKLOGS],
-                [[*group, *(found[kind] for kind in BACKLOGS)] for group, found in shown.items()],
-            ),
-        ]
+        parts.append(f"## Digits as {data}: {len(seconds)} networks, {took}\n")
+        for limit, said in LIMITS.items():
+            shown: dict[tuple[str, str], dict[str, str]] = {}
+            for row in rows:
+                if (row["data"], row["limit"]) == (data, limit):
+                    shown.setdefault((row["workers"], row["each"]), {})[row["backlog"]] = f"{row['figure']} ± {row['error']}"
+            cells = [[*group, *(found.get(kind, "") for kind in BACKLOGS)] for group, found in shown.items()]
+            parts += [f"{said}\n", table(["workers", "trainings for each", *BACKLOGS], cells)]
     return "\n".join(parts)
 
 
