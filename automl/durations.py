@@ -60,7 +60,8 @@ class Durations:
         self._paces: dict[int, float] = {}
         self._traits: dict[int, _Traits] = {}
         self._lately: deque[float] = deque(maxlen=LATELY)
-        self._model: tuple[int, _Ridge] | None = None
+        self._middle: float | None = None
+        self._model: _Ridge | None = None
 
     @property
     def longest(self) -> float:
@@ -75,6 +76,7 @@ class Durations:
         seconds = sum(outcome.seconds for outcome in outcomes)
         self._lately.append(seconds)
         self._paces[proposal.number] = seconds / (epochs + _passes(proposal))
+        self._middle = self._model = None
         if outcomes[0].parameters:
             self._traits[proposal.number] = _Traits.of(proposal.configuration, outcomes[0].parameters)
 
@@ -82,8 +84,9 @@ class Durations:
         """Return the seconds this proposal will take, without a look at its network; 0 while nothing is known."""
         if not self._paces:
             return 0.0
-        pace = self._paces.get(proposal.number) or statistics.median(self._paces.values())
-        return pace * (proposal.stop - proposal.start + _passes(proposal))
+        if self._middle is None:
+            self._middle = statistics.median(self._paces.values())
+        return (self._paces.get(proposal.number) or self._middle) * _length(proposal)
 
     def seconds(self, proposal: Proposal) -> float:
         """Return the seconds this proposal will take; 0 while nothing is known.
@@ -95,9 +98,7 @@ class Durations:
         parameters = self._count(proposal.configuration)
         if not parameters:
             return self.roughly(proposal)
-        return self._fitted().pace(_Traits.of(proposal.configuration, parameters)) * (
-            proposal.stop - proposal.start + _passes(proposal)
-        )
+        return self._fitted().pace(_Traits.of(proposal.configuration, parameters)) * _length(proposal)
 
     def _count(self, configuration: Configuration) -> int:
         """Return the number of parameters of a network; 0 where it can't be made, or not here."""
@@ -109,11 +110,11 @@ class Durations:
             return 0  # the trial will say what is wrong with it
 
     def _fitted(self) -> _Ridge:
-        if self._model is None or self._model[0] != len(self._paces):
+        if self._model is None:
             numbers = list(self._traits)[-MOST:]
             logs = np.log([self._paces[number] for number in numbers])
-            self._model = len(self._paces), _Ridge.fitted([self._traits[number] for number in numbers], logs)
-        return self._model[1]
+            self._model = _Ridge.fitted([self._traits[number] for number in numbers], logs)
+        return self._model
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,11 @@ class _Ridge:
 def _row(traits: _Traits, kinds: tuple[str, ...]) -> Array:
     sizes = [math.log(traits.parameters), math.log(traits.batch_size)]
     return np.array([*sizes, *(float(kind in (traits.family, traits.augmentation)) for kind in kinds)])
+
+
+def _length(proposal: Proposal) -> int:
+    """Return epochs and passes of pretraining."""
+    return proposal.stop - proposal.start + _passes(proposal)
 
 
 def _passes(proposal: Proposal) -> int:

@@ -8,9 +8,9 @@
 collect: trains random networks of all families for images, or for tables, on scikit-learn's digits, one epoch each, one after the
 other, and writes what they are and how long they took to ending-images.jsonl and ending-table.jsonl beside this script.
 
-replay: puts these trainings, in random orders, on 4, 8 and 32 made-up workers in simulated time. A half as many as run wait, as on
-a Ray cluster. The backlog is the search's own (`automl.backlog`), with durations that it learns as trainings end. `none`, only
-where trials are counted: proposals begin as they come. `median`: all new networks are taken to be equally long, as if they were
+replay: puts these trainings, in random orders, on 4, 8 and 32 made-up workers in simulated time. Half as many as run wait, as on
+a Ray cluster. The backlog is the search's own (`automl.backlog`), with durations learnt as trainings end. `none`, only where
+trials are counted: proposals begin as they come. `median`: all new networks are taken to be equally long, as if they were
 of a user's own family. `known`: the true durations, the best that any forecast could do.
 
 trials: a search of 5 and of 20 trainings for each worker. Figure: the wall time by the sum of all durations through the workers,

@@ -130,6 +130,15 @@ class Forever(ScriptedStrategy):
         return [proposal(self.asked - 1 - position) for position in range(room)]
 
 
+class Dry(ScriptedStrategy):
+    """Can't draw another network after the last of its proposals."""
+
+    def ask(self, room):
+        if not self.proposals:
+            raise Infeasible("no such network")
+        return super().ask(room)
+
+
 def proposal(number, start=0, stop=3, total=9):
     return Proposal(number, Configuration(), start, stop, total)
 
@@ -182,12 +191,6 @@ def test_every_proposal_is_run_recorded_and_told_once(study):
 
 
 def test_a_space_in_which_nothing_more_can_be_drawn_ends_the_search(study):
-    class Dry(ScriptedStrategy):
-        def ask(self, room):
-            if not self.proposals:
-                raise Infeasible("no such network")
-            return super().ask(room)
-
     searching = study(Dry([proposal(0)], endless=True), ScriptedExecutor())
     searching.run(())
     assert searching.ended_by == "no further network could be drawn: no such network"
@@ -195,12 +198,6 @@ def test_a_space_in_which_nothing_more_can_be_drawn_ends_the_search(study):
 
 
 def test_what_waits_begins_where_nothing_more_can_be_drawn(study):
-    class Dry(ScriptedStrategy):
-        def ask(self, room):
-            if not self.proposals:
-                raise Infeasible("no such network")
-            return super().ask(room)
-
     executor = ScriptedExecutor(size=6, places=1)
     searching = study(Dry([proposal(number) for number in range(5)], endless=True), executor)
     searching.backlog = Backlog(workers=2, n_trials=5)
