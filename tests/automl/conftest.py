@@ -35,8 +35,10 @@ def made_cluster():
     from ray.cluster_utils import Cluster as MadeUp
 
     made = MadeUp(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    with Cluster.connect(made.address) as cluster:
-        yield made, cluster
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("automl.executors.cluster.LOOK", 0.2)
+        with Cluster.connect(made.address) as cluster:
+            yield made, cluster
     made.shutdown()
     restore(before)
     for name in ENVIRONMENT:

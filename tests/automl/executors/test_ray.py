@@ -17,7 +17,7 @@ import pytest
 
 from automl.executors import cohorts
 from automl.executors.base import WorkersGone
-from automl.executors.cluster import Cluster
+from automl.executors.cluster import Cluster, Machine
 from automl.executors.files import read_files
 from automl.executors.ray import RayExecutor, Terms
 from automl.executors.shares import Packing
@@ -177,11 +177,12 @@ def test_what_never_began_has_no_time(place, trial):
     assert {outcomes[0].status for outcomes in collect(executor, *blocking)} == {"finished"}
 
 
-@pytest.mark.usefixtures("node")
-def test_no_more_run_at_the_same_time_than_asked_for(make_executor):
-    for workers, room in ((3, 3), (4, 6), (5, 6)):
-        with make_executor("ray", workers=workers)[0] as executor:
-            assert executor.room() == room
+@pytest.mark.parametrize(("workers", "free", "room"), [(0, 4, 6), (3, 3, 3), (4, 4, 6), (5, 4, 6)])
+def test_no_more_run_at_the_same_time_than_asked_for(make_executor, monkeypatch, workers, free, room):
+    two = [Machine(name, name, {"CPU": 2.0, "memory": 2.0**40}) for name in ("one", "other")]
+    with make_executor("ray", workers=workers)[0] as executor:
+        monkeypatch.setattr(Cluster, "machines", lambda _: two)
+        assert (executor.free(), executor.room()) == (free, room)
 
 
 def test_a_node_that_is_killed_loses_no_trial_and_one_that_joins_is_used(place, node, join, made_cluster, make_executor, trial):
@@ -260,7 +261,7 @@ def test_a_storage_that_goes_away_loses_nothing(tmp_path, make_executor, trial):
 
 
 def test_several_trials_share_a_gpu_and_others_see_none(made_cluster, join, tmp_path, toy_task, trial):
-    join(num_cpus=4, num_gpus=1)
+    join(num_cpus=3, num_gpus=1)
     toy_task().save(tmp_path / "task")
     looks = {}
     for gpus in (0.5, 0.0):
