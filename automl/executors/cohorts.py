@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from automl.errors import RunError
 from automl.executors.shares import Share
+from automl.executors.times import GRACE, allowance_of, deadline_of
 from automl.trial import Outcome, Status, Trial
 
 if TYPE_CHECKING:
     from automl.executors.bell import Began
 
-GRACE = 1.0  # seconds beyond its deadline before a cohort is killed
 RETRIES = 3  # runs again of a cohort whose worker or node was lost
 RETRIES_HUNG = 1  # and of one that had to be killed
 UNANSWERED = 10.0  # seconds for a cohort to be dead after it was killed; then its node is taken for gone
@@ -47,7 +47,7 @@ class Cohort:
     @property
     def deadline(self) -> float:
         """When the last of its trials must end."""
-        return max((math.inf if trial.deadline is None else trial.deadline) for trial in self.trials)
+        return deadline_of(self.trials)
 
     def kill_in(self, pace: float) -> float:
         """Return the seconds until it has to be killed. pace: the most seconds that an epoch took so far, all folds together."""
@@ -55,7 +55,7 @@ class Cohort:
             return self.killed + UNANSWERED - time.time()
         end = self.deadline
         if self.began is not None:
-            allowance = sum((math.inf if trial.allowance is None else trial.allowance) for trial in self.trials)
+            allowance = allowance_of(self.trials)
             if math.isinf(allowance) and math.isinf(end) and pace:
                 allowance = max(HUNG_LEAST, HUNG_TIMES * pace * (self.trials[0].stop - self.trials[0].start))
             end = min(end, self.started + allowance)

@@ -18,26 +18,20 @@ from automl.errors import RunError
 from automl.executors.base import Node, TrialCrashed
 from automl.executors.handle import Zygote
 from automl.executors.logs import WORKERS, log_of
+from automl.executors.times import GRACE, allowance_of, deadline_of
 from automl.executors.wire import Inbox, families_to_text, outcome_from_dict
 from automl.trial import Outcome, Status, Trial, trial_to_dict
 from search_spaces.domains import Families
 
-GRACE = 1.0  # seconds beyond its deadline before a cohort is killed
 _LONG = 3600.0  # seconds; what the system takes for "for ever" has limits
 
 
 @dataclass
 class _Cohort:
-    """Trials under way.
-
-    deadline: the latest of theirs. allowance: the seconds that they may take together. Both are infinite if one has none.
-    started: `time.time()`, None while they wait for a worker.
-    """
+    """Trials under way. started: `time.time()`, None while they wait for a worker."""
 
     trials: list[Trial]
     pipe: int
-    deadline: float
-    allowance: float
     inbox: Inbox = field(default_factory=Inbox)
     started: float | None = None
     is_late: bool = False
@@ -46,7 +40,9 @@ class _Cohort:
         """Return the seconds until it has to be killed."""
         if self.is_late:
             return math.inf
-        end = self.deadline if self.started is None else min(self.deadline, self.started + self.allowance)
+        end = deadline_of(self.trials)
+        if self.started is not None:
+            end = min(end, self.started + allowance_of(self.trials))
         return end + GRACE - time.time()
 
 
@@ -104,9 +100,7 @@ class ProcessesExecutor:
             os.close(theirs)
         os.set_blocking(ours, False)
         self._selector.register(ours, selectors.EVENT_READ, ticket)
-        deadline = max((math.inf if trial.deadline is None else trial.deadline) for trial in trials)
-        allowance = sum((math.inf if trial.allowance is None else trial.allowance) for trial in trials)
-        self._cohorts[ticket] = _Cohort(list(trials), ours, deadline, allowance)
+        self._cohorts[ticket] = _Cohort(list(trials), ours)
         return ticket
 
     def wait(self, seconds: float) -> list[tuple[int, list[Outcome]]]:
