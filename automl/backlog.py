@@ -1,14 +1,14 @@
 """Proposals that wait to begin. Near the end of a search they wait here, not where trials run, and the longest go first.
 
-So the machines are at work until the end, and none trains a long network alone when all others are done: the rule of the longest
-processing time (Graham, "Bounds on Multiprocessing Timing Anomalies", 1969), as far as the future is known. No more is thought of
-ahead for that: what comes later is thought of with more results.
+That is the rule of the longest processing time (Graham, "Bounds on Multiprocessing Timing Anomalies", 1969), as far as the future
+is known. No more is thought of ahead for it: what comes later is thought of with more results. With a time limit fewer trainings
+are cut off by the end; with a number of trials it helps little (results/ray).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from automl.durations import Durations
 from automl.strategies.base import Proposal
@@ -22,16 +22,14 @@ _NEAR = 2  # the last so many rounds of a search are its end
 class Backlog:
     """Proposals that the strategy made and nobody trains yet.
 
-    workers: how many train at the same time. n_trials: configurations of the search, None for no end. dropped: how many would
-    have taken longer than the time that was left.
+    n_trials: configurations of the search, None for no end. dropped: how many would have taken longer than the time that was
+    left.
     """
 
-    workers: int = 1
     n_trials: int | None = None
     durations: Durations = field(default_factory=Durations)
     waiting: list[Proposal] = field(default_factory=list)
     dropped: int = 0
-    _expected: dict[tuple[int, int], float] = field(default_factory=dict)
     _are_last: bool = False
     _known: int = 0
     _thought: float = 0.0
@@ -49,44 +47,38 @@ class Backlog:
         wanting = max(0, room - len(self.waiting))
         return max(0, int(min(wanting, remaining / self._thought))) if self._thought else wanting
 
-    def add(self, proposals: Sequence[Proposal], seconds: float, *, are_last: bool = False) -> None:
-        """Take what the strategy thought of in so many seconds. are_last: it has no more, or not before results come."""
-        self._are_last = are_last
+    def learn_thinking(self, seconds: float, proposals: int, wanting: int) -> None:
+        """Take from an ask for `wanting` proposals how long the strategy thinks of one, and whether it has more for now."""
+        self._are_last = proposals < wanting
         if proposals:
-            self._thought = seconds / len(proposals)
-        self.waiting += proposals
-        self.know(proposals)
+            self._thought = seconds / proposals
 
-    def know(self, proposals: Sequence[Proposal]) -> None:
-        """Count configurations that began earlier."""
-        self._known = max([self._known, *(proposal.number + 1 for proposal in proposals)])
+    def add(self, proposal: Proposal) -> None:
+        """Let a proposal wait. By its number the search sees how far it is."""
+        self.waiting.append(proposal)
+        self._known = max(self._known, proposal.number + 1)
 
-    def take(self, room: int, free: int, remaining: float) -> list[Proposal]:
+    def take(self, room: int, free: int, places: int, remaining: float) -> list[Proposal]:
         """Return what begins now, at most `room` proposals.
 
-        free: how many would be trained at once. Near the end only those are returned, the longest first, and one that waits where
-        trials run, so that nobody is idle until the search hears of it. What would take longer than the seconds that remain is
-        dropped.
+        places: how many are trained at the same time; free: those of them that are free, less what waits for one. Near the end
+        only `free` are returned, the longest first, and one that waits where trials run, so that nobody is idle until the search
+        hears of it. What would take longer than the seconds that remain is dropped.
         """
-        if self._is_ending(remaining):
-            expected = {(each.number, each.stop): self._expected_of(each) for each in self.waiting}
-            fitting = [each for each in self.waiting if expected[each.number, each.stop] <= remaining]
-            self.dropped += len(self.waiting) - len(fitting)
-            self._expected, self.waiting = expected, fitting
-            if self.workers > 1:
-                self.waiting.sort(key=self._expected_of, reverse=True)
+        if self.waiting and self._is_ending(places, remaining):
+            expected = [(self.durations.seconds(proposal), proposal) for proposal in self.waiting]
+            fitting = [(seconds, proposal) for seconds, proposal in expected if seconds <= remaining]
+            self.dropped += len(expected) - len(fitting)
+            if places > 1:
+                fitting.sort(key=itemgetter(0), reverse=True)
                 room = max(0, min(room, free + 1))
+            self.waiting = [proposal for _, proposal in fitting]
         taken, self.waiting = self.waiting[:room], self.waiting[room:]
         return taken
 
-    def _expected_of(self, proposal: Proposal) -> float:
-        """Return the seconds that a proposal was expected to take when it was first looked at."""
-        known = self._expected.get((proposal.number, proposal.stop))
-        return self.durations.seconds(proposal) if known is None else known
-
-    def _is_ending(self, remaining: float) -> bool:
+    def _is_ending(self, places: int, remaining: float) -> bool:
         """Whether the order, and the time that is left, begin to matter."""
-        if self._are_last or (self.n_trials is not None and self.n_trials - self._known <= _NEAR * self.workers):
+        if self._are_last or (self.n_trials is not None and self.n_trials - self._known <= _NEAR * places):
             return True
         longest = max([self.durations.longest, *(self.durations.roughly(proposal) for proposal in self.waiting)])
         return remaining < _NEAR * longest

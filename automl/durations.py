@@ -59,6 +59,7 @@ class Durations:
         self._fold = fold
         self._paces: dict[int, float] = {}
         self._traits: dict[int, _Traits] = {}
+        self._counts: dict[int, int] = {}
         self._lately: deque[float] = deque(maxlen=LATELY)
         self._middle: float | None = None
         self._model: _Ridge | None = None
@@ -71,12 +72,13 @@ class Durations:
     def learn(self, proposal: Proposal, outcomes: Sequence[Outcome]) -> None:
         """Take the pace from the outcomes of a proposal."""
         epochs = sum(len(outcome.curve) for outcome in outcomes) / len(outcomes)
-        if not epochs:
-            return
         seconds = sum(outcome.seconds for outcome in outcomes)
+        if not epochs or not seconds > 0:
+            return
         self._lately.append(seconds)
         self._paces[proposal.number] = seconds / (epochs + _passes(proposal))
         self._middle = self._model = None
+        self._counts.pop(proposal.number, None)
         if outcomes[0].parameters:
             self._traits[proposal.number] = _Traits.of(proposal.configuration, outcomes[0].parameters)
 
@@ -91,11 +93,13 @@ class Durations:
     def seconds(self, proposal: Proposal) -> float:
         """Return the seconds this proposal will take; 0 while nothing is known.
 
-        That may take some hundredths of a second, to make its network.
+        The first time that takes some hundredths of a second, a tenth at times, to make its network.
         """
         if proposal.number in self._paces or len(self._traits) < LEAST:
             return self.roughly(proposal)
-        parameters = self._count(proposal.configuration)
+        if proposal.number not in self._counts:
+            self._counts[proposal.number] = self._count(proposal.configuration)
+        parameters = self._counts[proposal.number]
         if not parameters:
             return self.roughly(proposal)
         return self._fitted().pace(_Traits.of(proposal.configuration, parameters)) * _length(proposal)

@@ -25,7 +25,7 @@ from automl.result import SearchResult
 from automl.run_folder import Run, check_free, make_empty
 from automl.storage import Mirror, storage_of
 from automl.strategies import Given, chosen, is_object, strategy_for, strategy_name
-from automl.strategies.base import Plan, Strategy
+from automl.strategies.base import Plan, Proposal, Strategy
 from automl.strategies.priors import space_with_guess
 from automl.strategies.schedules import known
 from automl.study import Callback, Study
@@ -150,9 +150,9 @@ class Launch:
                 view.say([*run.task.describe(), *([workers.notice] if workers.notice else []), f"run folder: {run.path}"])
             storage = storage_of(run.path, options.storage)
             mirror = Mirror(storage, run, view.say if view is not None else lambda _: None) if storage is not None else None
-            if view is not None and options.cluster is not None and storage is None and run.store.records():
+            if view is not None and options.cluster is not None and storage is None and _has_paused(run):
                 view.say(
-                    ["what was being trained begins anew, with the same result: its checkpoints went with the cluster's memory"]
+                    ["networks that go on train anew, with the same result: their checkpoints went with the cluster's memory"]
                 )
             study = Study(
                 run_folder=run,
@@ -160,7 +160,7 @@ class Launch:
                 executor=stack.enter_context(workers.executor(run.path, options.workers, "" if storage is None else storage.url)),
                 limits=limits,
                 seed=options.seed,
-                backlog=Backlog(workers.capacity(options.workers), options.n_trials, Durations(run.task.folds[0])),
+                backlog=Backlog(options.n_trials, Durations(run.task.folds[0])),
                 callbacks=[*self.callbacks, *([view] if view is not None else []), *([mirror] if mirror is not None else [])],
                 demands=options.demands,
                 ledger=Ledger(tuple(options.objectives)),
@@ -190,6 +190,12 @@ def _latest_options(run: Run) -> dict[str, Any]:
     """Return the options that the run had last: those of a resumed search go before those that it began with."""
     started = [event for event in run.store.events() if event.kind == "started"]
     return dict(started[-1].data["options"]) if started else {}
+
+
+def _has_paused(run: Run) -> bool:
+    """Whether a network of an earlier process may be gone on with."""
+    proposed = [record for record in run.store.records() if isinstance(record.proposal, Proposal)]
+    return any(record.result is None or not record.result.ended for record in proposed)
 
 
 def _seconds_spent(run: Run) -> float:

@@ -79,7 +79,8 @@ def as_text(run: Run, given: int | str) -> str:
     for rung in tried:
         lines += ["", f"{rung.log}:", rung.printed.rstrip("\n")] if rung.log else []
     if not any(rung.log for rung in tried):
-        where = "" if (run.path / "logs").is_dir() else ": trials that run inline print where the search was started"
+        is_kept = (run.path / "logs").is_dir() or run.store.settings().get("cluster")
+        where = "" if is_kept else ": trials that run inline print where the search was started"
         lines += [f"nothing that they printed is on record{where}"]
     return "\n".join(lines)
 

@@ -23,6 +23,7 @@ from search_spaces.language import Architecture
 EXECUTORS = ("processes", "inline")
 AUTO = "auto"
 _ADDRESS = re.compile(r"auto|local|(ray://)?[A-Za-z0-9_.\-\[\]:]*[A-Za-z0-9\]]:\d{1,5}")
+_LEAST_CPUS = 0.1  # below, a node would be given more processes than it can start
 _LIMITS = {"max_parameters": "parameters", "max_latency_ms": "milliseconds", "max_bytes": "bytes", "max_memory": "bytes"}
 DEFAULT_TIME_LIMIT = 600.0  # seconds, where neither a time limit nor a number of trials is given
 
@@ -96,6 +97,8 @@ class SearchOptions:
         if self.storage is not None and (not isinstance(self.storage, str) or not self.storage):
             raise OptionError(f"storage must be a folder or a URL that every node reaches, got {self.storage!r}")
         _check_positive("cpus_per_trial", self.cpus_per_trial, "CPUs")
+        if self.cpus_per_trial < _LEAST_CPUS:
+            raise OptionError(f"cpus_per_trial must be at least {_LEAST_CPUS} CPUs, got {self.cpus_per_trial!r}")
         if self.gpus_per_trial not in (AUTO, 0):
             if isinstance(self.gpus_per_trial, str):
                 raise OptionError(f"gpus_per_trial must be a number of GPUs or 'auto', got {self.gpus_per_trial!r}")

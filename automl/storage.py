@@ -154,6 +154,8 @@ def storage_of(run: Path, url: str | None) -> Storage | None:
         return None
     if url.startswith("memory:"):
         raise OptionError(f"storage must be a folder or a URL that all nodes reach, but {url!r} is in the memory of one process")
+    if url.rstrip("/").endswith(":"):
+        raise OptionError(f"storage must name a folder or a bucket behind the kind of place (s3://bucket/runs), got {url!r}")
     root = url.rstrip("/") if "://" in url else Path(url).expanduser().absolute().as_posix()
     return Storage(f"{root}/{run.absolute().name}")
 

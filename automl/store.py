@@ -36,8 +36,8 @@ class Record:
     """A proposal, or a baseline by its name, with its trials and what came of them.
 
     outcomes: of those trials that ended, in the order of `trials`. result: what the strategy was told; None while it goes on, and
-    for baselines. began, ended: `time.time()`; ended is None until there is an outcome. place: rises in the order in which
-    records ended, whatever the clock did; None until there is an outcome.
+    for baselines. began: when it was put on record; ended: None until there is an outcome; both in `time.time()` seconds. place:
+    rises in the order in which records ended, whatever the clock did; None until there is an outcome.
     """
 
     proposal: Proposal | str

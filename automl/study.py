@@ -23,7 +23,7 @@ from search_spaces.configuration import Configuration
 from search_spaces.domains import Infeasible
 
 _TICK = 0.5  # seconds between two looks at the callbacks
-_PATIENCE = 5  # proposals in a row that don't fit into the time left before the search ends
+_PATIENCE = 5  # proposals that don't fit into the time left, before no more are asked for until something ends
 
 Callback = Callable[[Progress], bool | None]
 
@@ -52,6 +52,8 @@ class Study:
     baselines: dict[str, int] = field(default_factory=dict)
     ended_by: str = ""
     failed: bool = False
+    _waiting: dict[tuple[int, int], Sequence[Trial]] = field(default_factory=dict)
+    _is_hopeless: bool = False
 
     def run(self, baselines: Sequence[str]) -> None:
         """Search until the limits close or the strategy is done; a killed search goes on where it was.
@@ -88,7 +90,6 @@ class Study:
         records = self.run_folder.store.records()
         earlier = [(record.proposal, record) for record in records if isinstance(record.proposal, Proposal)]
         self.strategy.adopt([proposal for proposal, _ in earlier])
-        self.backlog.know([proposal for proposal, _ in earlier])
         last = {(proposal.number, proposal.stop): (proposal, record) for proposal, record in earlier}
         for proposal, record in sorted(last.values(), key=lambda pair: pair[1].place or 0):
             if record.result is not None and not (self.limits.open() and was_cut_by_the_end(record)):
@@ -97,48 +98,72 @@ class Study:
         if not self.limits.open():
             return  # what would begin now could only fail, and be on record as failed
         for record in records:
-            if not record.outcomes:
+            if record.outcomes:
+                continue
+            if isinstance(record.proposal, str):
                 self._submit(record.proposal, record.trials)
+            else:
+                self._wait(record.proposal, record.trials)
         for proposal, record in last.values():
             if was_cut_by_the_end(record):  # again, and with trials of its own: what it reached before stays on record
-                self._submit(proposal, self._trials(proposal.number, proposal.configuration, span_of(proposal)), is_new=True)
+                self._wait(proposal)
+        self._begin_waiting()
         known = {record.proposal for record in records}
-        if not earlier:
-            self._begin(1)  # a network goes before the baselines, which go before all other networks
+        if not earlier:  # a network goes before the baselines, which go before all other networks
+            self._ask(1)
+            self._begin_waiting()
         for name, number in self.baselines.items():
             if name not in known:
-                self._submit(name, self._trials(number, name, (0, 1, 1)), is_new=True)
+                trials = self._trials(number, name, (0, 1, 1))
+                self.run_folder.store.begin(name, trials)
+                self._submit(name, trials)
 
     def _is_open(self) -> bool:
         """Whether there is time, and more may be proposed or is."""
         return self.limits.open() or (bool(self.backlog.waiting) and self.limits.remaining() > 0)
 
-    def _begin(self, most: int | None = None) -> None:
-        """Ask for proposals while there is room, `most` at most, and begin those that can finish."""
+    def _begin(self) -> None:
+        """Begin what waits and can finish, and ask for more as long as there is room."""
         dropped = self.backlog.dropped
-        while self._is_open() and (room := self.executor.room()) > 0 and self.backlog.dropped < dropped + _PATIENCE:
-            before = self.backlog.dropped, len(self.backlog.waiting)
-            room = room if most is None else most
-            self._ask(room)
-            begun = self.backlog.take(room, self.executor.free(), self.limits.remaining())
-            for proposal in begun:
-                self._submit(proposal, self._trials(proposal.number, proposal.configuration, span_of(proposal)), is_new=True)
-            if most is not None or (not begun and before == (self.backlog.dropped, len(self.backlog.waiting))):
+        while self._is_open() and not self._is_hopeless:
+            has_begun = self._begin_waiting()
+            if not self._ask(self.executor.room()) and not has_begun:
                 break
+            self._is_hopeless = self.backlog.dropped >= dropped + _PATIENCE
 
-    def _ask(self, room: int) -> None:
-        """Ask for as many proposals as are wanted; the search draws to its end where no further network can be drawn."""
+    def _begin_waiting(self) -> bool:
+        """Begin what there is room for; whether that was anything."""
+        free = self.executor.free()
+        begun = self.backlog.take(self.executor.room(), free, free + len(self.running), self.limits.remaining())
+        for proposal in begun:
+            self._submit(proposal, self._waiting.pop((proposal.number, proposal.stop)))
+        return bool(begun)
+
+    def _ask(self, room: int) -> bool:
+        """Ask for as many proposals as are wanted, and put them on record; whether there was one.
+
+        The search draws to its end where no further network can be drawn.
+        """
         wanting = self.backlog.wanting(room, self.limits.remaining()) if self.limits.open() else 0
         if not wanting:
-            return
-        began = time.perf_counter()
+            return False
+        began, proposals = time.perf_counter(), list[Proposal]()
         try:
             proposals = self.strategy.ask(wanting)
         except Infeasible as error:
             self.limits.stop(f"no further network could be drawn: {error}")
-        else:
-            seconds = time.perf_counter() - began
-            self.backlog.add(proposals, seconds, are_last=self.strategy.done or len(proposals) < wanting)
+        self.backlog.learn_thinking(time.perf_counter() - began, len(proposals), wanting)
+        for proposal in proposals:
+            self._wait(proposal)
+        return bool(proposals)
+
+    def _wait(self, proposal: Proposal, trials: Sequence[Trial] = ()) -> None:
+        """Let a proposal wait for its turn, on record, so that a resumed search goes on with it. trials: if it is on record."""
+        if not trials:
+            trials = self._trials(proposal.number, proposal.configuration, span_of(proposal))
+            self.run_folder.store.begin(proposal, trials)
+        self._waiting[proposal.number, proposal.stop] = trials
+        self.backlog.add(proposal)
 
     def _trials(self, number: int, configuration: Configuration | str, span: tuple[int, int, int]) -> list[Trial]:
         """Return a trial for each fold; `span` is (start, stop, total) in epochs."""
@@ -159,9 +184,7 @@ class Study:
             for fold in range(len(self.run_folder.task.folds))
         ]
 
-    def _submit(self, proposal: Proposal | str, trials: Sequence[Trial], *, is_new: bool = False) -> None:
-        if is_new:
-            self.run_folder.store.begin(proposal, trials)
+    def _submit(self, proposal: Proposal | str, trials: Sequence[Trial]) -> None:
         allowance = self.limits.allowance(proposal)
         each = None if allowance is None else allowance / len(trials)
         given = [replace(trial, deadline=self.limits.deadline, allowance=each, demands=self.demands) for trial in trials]
@@ -170,6 +193,7 @@ class Study:
 
     def _collect(self, ended: Sequence[tuple[int, list[Outcome]]]) -> None:
         """Record what ended, tell the strategy, and let go of the checkpoints that nobody will continue."""
+        self._is_hopeless = self._is_hopeless and not ended
         task, checkpoints = self.run_folder.task, self.run_folder.checkpoints
         for ticket, outcomes in ended:
             proposal = self.running.pop(ticket)

@@ -3,8 +3,8 @@ import os
 # Before torch is imported: trials and tests use one thread each, so that neither waits for the other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadFileScheduling
 
 # A busy machine must not turn a slow example into a failure, and a failure must come again in the next run.
 settings.register_profile("automl", deadline=None, derandomize=True)
@@ -19,13 +19,14 @@ ON_A_CLUSTER = (
 )
 
 
-class FilesTogether(LoadFileScheduling):
-    """Gives the tests of a file to one process, in their order, and those of all files on a cluster to one too."""
-
-    def _split_scope(self, nodeid):
-        file = super()._split_scope(nodeid)
-        return "cluster" if file in ON_A_CLUSTER else file
-
-
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    return FilesTogether(config, log)
+    """Give the tests of a file to one process, in their order, and those of all files on a cluster to one too."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class FilesTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "cluster" if file in ON_A_CLUSTER else file
+
+    return FilesTogether(config, log) if config.getvalue("dist") in {"load", "loadfile"} else None

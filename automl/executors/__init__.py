@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from automl.errors import OptionError
+
 if TYPE_CHECKING:
     from automl.executors.base import Executor
     from automl.executors.cluster import Cluster
     from automl.executors.handle import Zygote
+    from automl.executors.shares import Share
     from search_spaces.domains import Families
 
 __all__ = ["OnCluster", "Workers", "default_executor"]
@@ -62,6 +65,12 @@ class Workers:
 
             self._cluster = Cluster.connect(cluster.address, math.ceil(workers * cluster.cpus))
             self.notice = self._cluster.described()
+            if self._cluster.is_own and not self._slots():
+                self._cluster.__exit__()
+                raise OptionError(
+                    f"cpus_per_trial and gpus_per_trial must fit on this machine, but a trial takes {self._share()}, and this "
+                    f"is a {self.notice}; ask for less, or name a larger cluster"
+                )
         elif executor == "processes" and default_executor() == "processes":
             self._zygote = Zygote.start()
         elif executor == "processes":
@@ -93,15 +102,23 @@ class Workers:
     def capacity(self, workers: int) -> int:
         """Return how many cohorts will run at the same time; `workers`: at most, 0 for as many as fit."""
         if self._terms is None or self._cluster is None:
-            return 1 if self._zygote is None else workers
-        from automl.executors.shares import Share
-
-        gpus = self._terms.gpus if isinstance(self._terms.gpus, int | float) else 0.0
-        slots = max(1, Share(self._terms.cpus, gpus).slots(self._cluster.machines()))
+            return workers
+        slots = max(1, self._slots())
         return min(slots, workers) if workers else slots
 
+    def _share(self) -> Share:
+        """Return what a trial takes, as far as the user said."""
+        from automl.executors.shares import Share
+
+        assert self._terms is not None
+        return Share(self._terms.cpus, self._terms.gpus if isinstance(self._terms.gpus, int | float) else 0.0)
+
+    def _slots(self) -> int:
+        """Return how many trials the cluster can hold."""
+        assert self._cluster is not None
+        return self._share().slots(self._cluster.machines())
+
     def _on_cluster(self, folder: Path, terms: OnCluster, workers: int, storage: str) -> Executor:
-        from automl.errors import OptionError
         from automl.executors.ray import RayExecutor, Terms
         from automl.executors.shares import Packing
         from automl.executors.wire import families_to_text
@@ -110,11 +127,6 @@ class Workers:
 
         packing = Packing(terms.cpus, terms.gpus, uses_gpu=trains_on_gpu(Task.load(folder / "task")))
         assert self._cluster is not None
-        machines = self._cluster.machines()
-        share = packing.share(machines)
-        if self._cluster.is_own and not share.slots(machines):
-            has = self._cluster.described()
-            raise OptionError(f"cpus_per_trial and gpus_per_trial must fit on this machine, but a trial takes {share}: {has}")
         return RayExecutor(folder, self._cluster, Terms(workers, families_to_text(self._families), storage, packing))
 
     def __enter__(self) -> Self:

@@ -38,11 +38,11 @@ class Executor(Protocol):
     """
 
     def room(self) -> int:
-        """Return how many more cohorts may be submitted now: enough to keep every worker busy, with one waiting."""
+        """Return how many more cohorts may be submitted now: enough to keep every worker busy, with one or more waiting."""
         ...
 
     def free(self) -> int:
-        """Return how many cohorts would begin at once if they were submitted now, less those that wait already."""
+        """Return how many places are free, less the cohorts that wait for one: below 0 where more wait than that."""
         ...
 
     def submit(self, trials: Sequence[Trial]) -> int:

@@ -77,6 +77,7 @@ class FreezeThaw(Generic[F]):
         self._closed: set[int] = set()
         self._full = 0
         self._best = math.inf
+        self._next = 0  # not how many there are: a search that was cut off may have left gaps
         self._proposed = 0
         self._refused: Counter[str] = Counter()
 
@@ -104,7 +105,7 @@ class FreezeThaw(Generic[F]):
         """Return at most `room` proposals. Raises `Infeasible` where a bounded number of draws made no network."""
         proposals: list[Proposal[F]] = []
         while len(proposals) < room and not self._exhausted and self._first:
-            proposals.append(self._begin(self._beginning(len(self._members))))
+            proposals.append(self._begin(self._beginning(self._next)))
         left = room - len(proposals)
         if self._exhausted:
             left = min(left, self._wanting - len(self._running))
@@ -134,6 +135,7 @@ class FreezeThaw(Generic[F]):
             level_of(proposal, self._rungs)
             self._proposed += 1
             number = proposal.number
+            self._next = max(self._next, number + 1)
             member = self._members.setdefault(number, _Member(proposal.configuration))
             member.asked = max(member.asked, proposal.stop)
             self._running[number] = None
@@ -206,7 +208,7 @@ class FreezeThaw(Generic[F]):
         return next(rung for rung in self._rungs if rung > self._members[number].reached)
 
     def _begin(self, configuration: F) -> Proposal[F]:
-        proposal = Proposal(len(self._members), configuration, 0, self._rungs[0], self._plan.epochs)
+        proposal = Proposal(self._next, configuration, 0, self._rungs[0], self._plan.epochs)
         self.adopt([proposal])
         return proposal
 

@@ -117,13 +117,13 @@ def trainings(data: str) -> list[Training]:
     ]
 
 
-def backlog_of(kind: str, workers: int, drawn: list[Training], fold: Fold) -> Backlog:
+def backlog_of(kind: str, drawn: list[Training], fold: Fold) -> Backlog:
     """Return a backlog of one of `BACKLOGS`."""
     durations = Durations(fold if kind == "ours" else None)
     if kind == "known":
         for number, training in enumerate(drawn):
             durations.learn(proposal_of(number, training), [outcome_of(number, training)])
-    return Backlog(1 if kind == "none" else workers, len(drawn), durations)
+    return Backlog(len(drawn), durations)
 
 
 def proposal_of(number: int, training: Training) -> Proposal:
@@ -170,13 +170,20 @@ class Machines:
         return ended
 
 
-def counted(backlog: Backlog, workers: int, drawn: list[Training]) -> float:
+def ask(backlog: Backlog, proposals: list[Proposal], wanting: int) -> None:
+    """Let proposals wait that were thought of in no time."""
+    backlog.learn_thinking(0.0, len(proposals), wanting)
+    for proposal in proposals:
+        backlog.add(proposal)
+
+
+def counted(backlog: Backlog, workers: int, drawn: list[Training], *, is_sorted: bool) -> float:
     """Return the overshoot of a search of these trainings, proposed in this order."""
     machines, coming = Machines(workers, drawn), deque(proposal_of(number, training) for number, training in enumerate(drawn))
     while coming or backlog.waiting or machines.busy:
-        wanting = min(len(coming), backlog.wanting(machines.room, math.inf))
-        backlog.add([coming.popleft() for _ in range(wanting)], 0.0, are_last=not coming)
-        machines.begin(backlog.take(machines.room, machines.free, math.inf))
+        wanting = backlog.wanting(machines.room, math.inf)
+        ask(backlog, [coming.popleft() for _ in range(min(len(coming), wanting))], wanting)
+        machines.begin(backlog.take(machines.room, machines.free, workers if is_sorted else 1, math.inf))
         machines.end(backlog)
     return machines.now * workers / sum(training.seconds for training in drawn) - 1
 
@@ -189,8 +196,9 @@ def timed(backlog: Backlog, workers: int, drawn: list[Training], limit: float) -
         while machines.room > 0 and backlog.dropped < dropped + PATIENCE:
             before = backlog.dropped, len(backlog.waiting)
             left = limit - machines.now
-            backlog.add(list(itertools.islice(coming, backlog.wanting(machines.room, left))), 0.0)
-            begun = backlog.take(machines.room, machines.free, left)
+            wanting = backlog.wanting(machines.room, left)
+            ask(backlog, list(itertools.islice(coming, wanting)), wanting)
+            begun = backlog.take(machines.room, machines.free, workers, left)
             machines.begin(begun)
             if not begun and before == (backlog.dropped, len(backlog.waiting)):
                 break
@@ -216,9 +224,9 @@ def replay() -> None:
             for order in range(ORDERS if (limit, kind) != ("time", "none") else 0):
                 count = each * workers * (1 if limit == "trials" else SPARE)
                 drawn = random.Random(f"{SEED}/{order}").choices(found, k=count)
-                backlog = backlog_of(kind, workers, drawn, fold)
+                backlog = backlog_of(kind, drawn, fold)
                 if limit == "trials":
-                    figures.append(counted(backlog, workers, drawn))
+                    figures.append(counted(backlog, workers, drawn, is_sorted=kind != "none"))
                 else:
                     backlog.n_trials = None
                     figures.append(timed(backlog, workers, drawn, each * mean))

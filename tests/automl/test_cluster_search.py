@@ -129,6 +129,11 @@ def test_a_cluster_that_goes_away_leaves_the_best_so_far(address, tmp_path, monk
         ({"cluster": "local", "storage": "no-such://bucket"}, "storage must be a folder or a URL that fsspec can open"),
         ({"cluster": "local", "storage": "/proc/none"}, "storage must be a folder that can be written"),
         ({"cluster": "local", "cpus_per_trial": 0}, "cpus_per_trial must be a positive number of CPUs, got 0"),
+        ({"cluster": "local", "cpus_per_trial": 0.0001}, "cpus_per_trial must be at least 0.1 CPUs, got 0.0001"),
+        (
+            {"cluster": "local", "storage": "s3://"},
+            r"storage must name a folder or a bucket .* \(s3://bucket/runs\), got 's3://'",
+        ),
         ({"cluster": "local", "gpus_per_trial": "all"}, "gpus_per_trial must be a number of GPUs or 'auto', got 'all'"),
         ({"cluster": "local", "gpus_per_trial": 1.5}, "gpus_per_trial must be a part of one GPU or a whole number, got 1.5"),
         ({"cluster": "localhost:1"}, r"must be 'auto' where the program is connected .* got 'localhost:1'; or call ray.shutdown"),
@@ -148,6 +153,15 @@ def test_a_cluster_that_nobody_answers_for_is_said_to_be_missing_at_once(monkeyp
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(OptionError, match=r"'localhost:1': ConnectionRefusedError: .*; check host and port"):
         Cluster.connect("localhost:1")
+
+
+def test_what_never_fits_is_refused_before_a_search_is_overwritten(searched, monkeypatch):
+    before = sorted(path.name for path in searched.path.rglob("*"))
+    monkeypatch.setattr(Cluster, "connect", classmethod(lambda cls, address, _: cls(address, is_own=True, was_connected=True)))
+    given = {"cluster": "local", "gpus_per_trial": 1, "out": searched.path, "overwrite": True}
+    with pytest.raises(OptionError, match=r"must fit on this machine, but a trial takes 1 CPU and 1 GPU, .* ask for less"):
+        automl.search(table(), n_trials=1, **given, **QUICK)
+    assert sorted(path.name for path in searched.path.rglob("*")) == before
 
 
 LOCAL = """

@@ -1,6 +1,7 @@
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,9 @@ from automl.trial import Outcome
 from search_spaces.configuration import Configuration
 from search_spaces.convnet import VGG
 from search_spaces.language import Architecture
+from search_spaces.mlp import MLP
 from search_spaces.optimizers import Autoencoding, Recipe
+from search_spaces.tabm import TabM
 from search_spaces.variation import sample
 
 
@@ -112,6 +115,33 @@ def test_nothing_is_made_of_a_users_family_or_of_what_makes_no_network(networks,
     middle = statistics.median(seconds for _, seconds, _ in networks[:20])
     for architecture in (Own(), VGG()):
         assert durations.seconds(Proposal(99, Configuration(architecture=architecture), 1, 2, 9)) == pytest.approx(middle)
+
+
+def test_families_count_beside_sizes(networks, fold):
+    durations = Durations(fold)
+    for proposal, _, done in networks[:40]:
+        slow = proposal.number % 2
+        made = replace(proposal.configuration, architecture=(MLP(), TabM())[slow])
+        durations.learn(replace(proposal, configuration=made), [replace(done, seconds=20.0 if slow else 1.0, parameters=1000)])
+    others = [Proposal(60 + i, Configuration(architecture=one), 1, 2, 9) for i, one in enumerate((MLP(), TabM()))]
+    fast, slow = (durations.seconds(one) for one in others)
+    assert slow > 5 * fast
+
+
+def test_an_outcome_that_took_no_time_teaches_nothing():
+    durations = Durations()
+    durations.learn(proposal(0), [outcome(0.0, 3)])
+    assert durations.seconds(proposal(1)) == durations.longest == 0
+
+
+def test_a_network_is_made_once(networks, fold, monkeypatch):
+    durations, made = learnt(networks[:20], fold), []
+    monkeypatch.setattr("automl.durations.parameters_of", lambda architecture, _: made.append(architecture) or 100)
+    before = durations.seconds(networks[50][0])
+    for proposal, _, done in networks[20:40]:
+        durations.learn(proposal, [replace(done, seconds=1000.0)])
+    assert durations.seconds(networks[50][0]) > 2 * before
+    assert len(made) == 1
 
 
 def test_the_longest_is_that_of_the_last_trainings():

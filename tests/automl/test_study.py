@@ -14,8 +14,10 @@ from automl.limits import Limits
 from automl.objectives import Ledger
 from automl.progress import Place
 from automl.run_folder import Run
-from automl.strategies.base import Proposal
+from automl.strategies import strategy_for
+from automl.strategies.base import Plan, Proposal
 from automl.study import Study, seed_of
+from automl.testing import example_space
 from automl.training.checkpoint import Progress, Snapshot
 from automl.trial import Outcome
 from search_spaces.configuration import Configuration
@@ -130,6 +132,14 @@ class Forever(ScriptedStrategy):
         return [proposal(self.asked - 1 - position) for position in range(room)]
 
 
+class Eager(ScriptedStrategy):
+    """Done as soon as all is proposed, as strategies are."""
+
+    @property
+    def done(self):
+        return not self.proposals
+
+
 class Dry(ScriptedStrategy):
     """Can't draw another network after the last of its proposals."""
 
@@ -200,7 +210,7 @@ def test_a_space_in_which_nothing_more_can_be_drawn_ends_the_search(study):
 def test_what_waits_begins_where_nothing_more_can_be_drawn(study):
     executor = ScriptedExecutor(size=6, places=1)
     searching = study(Dry([proposal(number) for number in range(5)], endless=True), executor)
-    searching.backlog = Backlog(workers=2, n_trials=5)
+    searching.backlog = Backlog(n_trials=5)
     searching.run(())
     assert executor.names == [0, 1, 2, 3, 4]
     assert searching.ended_by == "no further network could be drawn: no such network"
@@ -209,11 +219,11 @@ def test_what_waits_begins_where_nothing_more_can_be_drawn(study):
 def test_near_the_end_the_longest_of_those_that_wait_begins_first(study):
     lengths = [3, 1, 9, 3, 3, 1, 2, 9]
     strategy = ScriptedStrategy([proposal(number, stop=stop) for number, stop in enumerate(lengths)])
-    executor = ScriptedExecutor(scored(0.5, seconds=1.0, curve=((1, 0.5),)), size=3, places=1)
+    executor = ScriptedExecutor(scored(0.5, seconds=1.0, curve=((1, 0.5),)), size=6, places=2)
     searching = study(strategy, executor)
-    searching.backlog = Backlog(workers=2, n_trials=8)
+    searching.backlog = Backlog(n_trials=8)
     searching.run(())
-    assert executor.names == [0, 1, 2, 3, 4, 6, 7, 5]
+    assert executor.names == [0, 1, 2, 3, 4, 7, 6, 5]
     assert searching.ended_by == "all trials are done"
     assert [result.proposal.number for result in strategy.told] == executor.names
 
@@ -406,7 +416,7 @@ def test_what_can_not_finish_in_time_is_not_begun(study):
     searching = study(strategy, executor, Limits(30.0, time.time()))
     searching.run(())
     assert executor.names == [0]
-    assert len(searching.run_folder.store.records()) == 1
+    assert [bool(record.outcomes) for record in searching.run_folder.store.records()] == [True] + [False] * 6
     assert searching.ended_by == "the time is over, or too short for another trial"
 
 
@@ -426,7 +436,7 @@ def test_a_strategy_that_never_ends_is_ended_by_the_limits(study):
     assert len(executor.submitted) > 10
     assert time.monotonic() - began < 5
     assert (executor.waiting, executor.stopped) == ({}, 1)
-    assert all(record.outcomes for record in searching.run_folder.store.records())
+    assert sum(bool(record.outcomes) for record in searching.run_folder.store.records()) == len(executor.submitted)
 
 
 class Slow(Forever):
@@ -562,8 +572,72 @@ def test_of_the_last_ones_the_longest_begins_first_where_several_run_at_once(stu
         curve = tuple((epoch, 0.5) for epoch in range(trial.start + 1, trial.stop + 1))
         return Outcome(trial.number, "finished", score=0.5, epochs=trial.stop, seconds=float(len(curve)), curve=curve)
 
-    executor = ScriptedExecutor(script, size=1)
+    executor = ScriptedExecutor(script, size=1, places=workers)
     made = study(ScriptedStrategy([proposal(0), proposal(1, stop=1), proposal(2, stop=9), proposal(3, stop=3)]), executor)
-    made.backlog = Backlog(workers)
     made.run(())
     assert executor.names == order
+
+
+@pytest.mark.parametrize("schedule", ["auto", "full", "halving", "hyperband"])
+def test_what_waited_when_a_search_was_cut_off_begins_when_it_goes_on(study, schedule):
+    def script(trial):
+        curve = tuple((epoch, 0.5) for epoch in range(trial.start + 1, trial.stop + 1))
+        seconds = float(len(curve)) * (1 + trial.configuration_number % 3)
+        return Outcome(trial.number, "finished", score=1 / (2 + trial.number), epochs=trial.stop, seconds=seconds, curve=curve)
+
+    def searching(**more):
+        made = study(
+            strategy_for("bayes", example_space(), Plan(9, n_trials=10, schedule=schedule, workers=3)),
+            ScriptedExecutor(script, size=6, places=3),
+            **more,
+        )
+        made.backlog = Backlog(n_trials=10)
+        made.run(())
+        return made
+
+    first = searching(callbacks=[lambda progress: progress.ended >= 5])
+    begun = {name for name in first.executor.names if isinstance(name, int)}
+    waited = {record.proposal.number for record in first.run_folder.store.records()} - begun
+    assert waited
+    further = searching()
+    assert waited <= set(further.executor.names)
+    assert begun | set(further.executor.names) == set(range(10))
+    assert further.ended_by == "all trials are done"
+    again = [(record.proposal.number, record.proposal.stop) for record in further.run_folder.store.records()]
+    assert len(again) == len(set(again))
+
+
+def test_a_resumed_search_knows_how_far_it_is(study):
+    first = study(ScriptedStrategy([proposal(number) for number in range(6)]), ScriptedExecutor(size=1))
+    first.run(())
+    lengths = (1, 9, 3, 1)
+    executor = ScriptedExecutor(scored(0.5, seconds=1.0, curve=((1, 0.5),)), size=4, places=2)
+    strategy = ScriptedStrategy([proposal(6 + i, stop=stop) for i, stop in enumerate(lengths)])
+    strategy.expected = 10
+    further = study(strategy, executor)
+    further.backlog = Backlog(n_trials=10)
+    further.backlog.durations.learn(proposal(0), [Outcome(0, "finished", score=0.5, seconds=1.0, curve=((1, 0.5),))])
+    further.run(())
+    assert executor.names == [7, 8, 6, 9]
+
+
+def test_what_does_not_fit_is_said_to_be_left(study):
+    slow = scored(0.5, seconds=3.0, curve=((1, 0.5), (2, 0.5), (3, 0.5)))
+    executor = ScriptedExecutor(slow, size=1)
+    searching = study(Eager([proposal(0), proposal(1, 0, 90, 90)]), executor, Limits(30.0, time.time()))
+    searching.run(())
+    assert executor.names == [0]
+    assert searching.ended_by == "the time is over, or too short for another trial"
+
+
+def test_what_waits_begins_though_all_others_ended_at_once(study):
+    class AtOnce(ScriptedExecutor):
+        def wait(self, seconds):
+            ended = [super(AtOnce, self).wait(seconds) for _ in range(len(self.waiting))]
+            return [pair for pairs in ended for pair in pairs]
+
+    executor = AtOnce(size=6, places=2)
+    searching = study(Eager([proposal(number) for number in range(6)]), executor)
+    searching.backlog = Backlog(n_trials=6)
+    searching.run(())
+    assert sorted(executor.names) == list(range(6))
