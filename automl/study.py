@@ -125,11 +125,12 @@ class Study:
     def _begin(self) -> None:
         """Begin what waits and can finish, and ask for more as long as there is room."""
         dropped = self.backlog.dropped
-        while self._is_open() and not self._is_hopeless:
+        while self._is_open():
             has_begun = self._begin_waiting()
-            if not self._ask(self.executor.room()) and not has_begun:
+            self._is_hopeless |= self.backlog.dropped >= dropped + _PATIENCE
+            has_asked = not self._is_hopeless and self._ask(self.executor.room())
+            if not has_begun and not has_asked:
                 break
-            self._is_hopeless = self.backlog.dropped >= dropped + _PATIENCE
 
     def _begin_waiting(self) -> bool:
         """Begin what there is room for; whether that was anything."""

@@ -416,7 +416,7 @@ def test_what_can_not_finish_in_time_is_not_begun(study):
     searching = study(strategy, executor, Limits(30.0, time.time()))
     searching.run(())
     assert executor.names == [0]
-    assert [bool(record.outcomes) for record in searching.run_folder.store.records()] == [True] + [False] * 6
+    assert [bool(record.outcomes) for record in searching.run_folder.store.records()] == [True] + [False] * 5
     assert searching.ended_by == "the time is over, or too short for another trial"
 
 
@@ -641,3 +641,16 @@ def test_what_waits_begins_though_all_others_ended_at_once(study):
     searching.backlog = Backlog(n_trials=6)
     searching.run(())
     assert sorted(executor.names) == list(range(6))
+
+
+def test_what_fits_begins_though_many_others_do_not(study):
+    slow = scored(0.5, seconds=3.0, curve=((1, 0.5), (2, 0.5), (3, 0.5)))
+    proposals = [proposal(0), *(proposal(number, 0, 90, 90) for number in range(1, 7)), proposal(7)]
+    executor = ScriptedExecutor(slow, size=8)
+    first = study(ScriptedStrategy([]), executor)
+    for each in proposals:
+        first._wait(each)
+    further = study(ScriptedStrategy([]), executor, Limits(30.0, time.time()))
+    further.backlog.durations.learn(proposal(9), [Outcome(0, "finished", score=0.5, seconds=1.0, curve=((1, 0.5),))])
+    further.run(())
+    assert executor.names == [0, 7]
