@@ -31,7 +31,7 @@ import random
 import statistics
 import tempfile
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ DATA = ("images", "table")
 WORKERS = (4, 8, 32)
 EACH = (5, 20)
 ORDERS, SEED = 20, 0
-PATIENCE, TICK = 5, 0.05  # proposals in a row that don't fit; seconds until the next are thought of
+PATIENCE = 5  # proposals that don't fit, before no more are asked for until something ends
 SPARE = 30  # times as many proposals as fit on average
 LIMITS = {
     "trials": "A number of trials: overshoot, the mean of all orders (the same in a line) and its standard error.",
@@ -177,37 +177,40 @@ def ask(backlog: Backlog, proposals: list[Proposal], wanting: int) -> None:
         backlog.add(proposal)
 
 
+def fed(machines: Machines, backlog: Backlog, coming: Iterator[Proposal], left: float, places: int) -> None:
+    """Begin what waits and ask for more, as the study does after something ended: until too many in a row don't fit."""
+    dropped, is_hopeless = backlog.dropped, False
+    while True:
+        begun = backlog.take(machines.room, machines.free, places, left)
+        machines.begin(begun)
+        is_hopeless |= backlog.dropped >= dropped + PATIENCE
+        wanting = 0 if is_hopeless else backlog.wanting(machines.room, left)
+        asked = list(itertools.islice(coming, wanting))
+        if wanting:
+            ask(backlog, asked, wanting)
+        if not begun and not asked:
+            return
+
+
 def counted(backlog: Backlog, workers: int, drawn: list[Training], *, is_sorted: bool) -> float:
     """Return the overshoot of a search of these trainings, proposed in this order."""
-    machines, coming = Machines(workers, drawn), deque(proposal_of(number, training) for number, training in enumerate(drawn))
-    while coming or backlog.waiting or machines.busy:
-        wanting = backlog.wanting(machines.room, math.inf)
-        ask(backlog, [coming.popleft() for _ in range(min(len(coming), wanting))], wanting)
-        machines.begin(backlog.take(machines.room, machines.free, workers if is_sorted else 1, math.inf))
+    machines, coming = Machines(workers, drawn), (proposal_of(*pair) for pair in enumerate(drawn))
+    places = workers if is_sorted else 1
+    fed(machines, backlog, coming, math.inf, places=places)
+    while machines.busy:
         machines.end(backlog)
+        fed(machines, backlog, coming, math.inf, places=places)
+    assert not backlog.waiting
     return machines.now * workers / sum(training.seconds for training in drawn) - 1
 
 
 def timed(backlog: Backlog, workers: int, drawn: list[Training], limit: float) -> float:
     """Return the share of the workers' time in which nothing was trained to its end, within a limit in seconds."""
     machines, coming, finished = Machines(workers, drawn), (proposal_of(*pair) for pair in enumerate(drawn)), 0.0
-    while machines.now < limit:
-        dropped = backlog.dropped
-        while machines.room > 0 and backlog.dropped < dropped + PATIENCE:
-            before = backlog.dropped, len(backlog.waiting)
-            left = limit - machines.now
-            wanting = backlog.wanting(machines.room, left)
-            ask(backlog, list(itertools.islice(coming, wanting)), wanting)
-            begun = backlog.take(machines.room, machines.free, workers, left)
-            machines.begin(begun)
-            if not begun and before == (backlog.dropped, len(backlog.waiting)):
-                break
-        machines.now += TICK
-        while machines.busy and machines.busy[0][0] <= min(machines.now, limit):
-            later = machines.now
-            finished += drawn[machines.end(backlog)].seconds
-            machines.begin(())
-            machines.now = later
+    fed(machines, backlog, coming, limit, places=workers)
+    while machines.busy and machines.busy[0][0] <= limit:
+        finished += drawn[machines.end(backlog)].seconds
+        fed(machines, backlog, coming, limit - machines.now, places=workers)
     return 1 - finished / (workers * limit)
 
 
